@@ -1,0 +1,128 @@
+//! Who is asking, for whom, and why: what every access to rows begins with.
+
+use brownie_domain::{OrganizationId, RequestId, Role, TeamId, UserId};
+
+/// Who did something, as the audit log names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Actor {
+    /// A person.
+    User(UserId),
+    /// A piece of our own software that works without being asked, by name.
+    Job(&'static str),
+}
+
+impl Actor {
+    pub(crate) const fn kind(self) -> &'static str {
+        match self {
+            Self::User(_) => "user",
+            Self::Job(_) => "job",
+        }
+    }
+
+    /// The job, which has no id.
+    pub(crate) const fn name(self) -> Option<&'static str> {
+        match self {
+            Self::User(_) => None,
+            Self::Job(name) => Some(name),
+        }
+    }
+
+    /// The user, for the columns that say who wrote a row.
+    pub(crate) const fn user_id(self) -> Option<UserId> {
+        match self {
+            Self::User(id) => Some(id),
+            Self::Job(_) => None,
+        }
+    }
+}
+
+/// The right to touch the rows of one organization, and whose it is.
+///
+/// There is no way to make one from an id that came with a request: it comes from a [`Principal`],
+/// which only the database gives out, or from a named reason.
+#[derive(Debug, Clone, Copy)]
+pub struct OrgContext {
+    pub(crate) org_id: OrganizationId,
+    pub(crate) actor: Actor,
+    pub(crate) request_id: RequestId,
+}
+
+impl OrgContext {
+    /// The context of our own software working for an organization. `job` names it in the audit
+    /// log; each call is a decision to be reviewed.
+    pub const fn for_job(org_id: OrganizationId, job: &'static str, request_id: RequestId) -> Self {
+        Self { org_id, actor: Actor::Job(job), request_id }
+    }
+
+    /// Returns the organization.
+    pub const fn org_id(&self) -> OrganizationId {
+        self.org_id
+    }
+
+    /// Returns who is acting.
+    pub const fn actor(&self) -> Actor {
+        self.actor
+    }
+
+    /// Returns the request this is about.
+    pub const fn request_id(&self) -> RequestId {
+        self.request_id
+    }
+}
+
+/// The right to do what belongs to no single organization, such as signing up or logging in.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemContext {
+    pub(crate) request_id: RequestId,
+}
+
+impl SystemContext {
+    /// Somebody who is not known yet asks to come in.
+    pub const fn for_visitor(request_id: RequestId) -> Self {
+        Self { request_id }
+    }
+}
+
+/// A user whom the database knows, with the roles it knows them to have now.
+///
+/// Only [`crate::SystemScope::principal`] makes one: what a token says about roles is not believed.
+#[derive(Debug, Clone)]
+pub struct Principal {
+    pub(crate) org_id: OrganizationId,
+    pub(crate) user_id: UserId,
+    pub(crate) home_team: TeamId,
+    pub(crate) role: Role,
+    pub(crate) memberships: Vec<(TeamId, Role)>,
+}
+
+impl Principal {
+    /// Returns the organization, of which there is exactly one.
+    pub fn org_id(&self) -> OrganizationId {
+        self.org_id
+    }
+
+    /// Returns the user.
+    pub fn user_id(&self) -> UserId {
+        self.user_id
+    }
+
+    /// Returns the role in the organization.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Returns the role in a team, or none for a stranger to it. An admin of the organization is
+    /// admin of each of its teams. In the home team the role is the one in the organization.
+    pub fn role_in(&self, team: TeamId) -> Option<Role> {
+        if self.role == Role::Admin || team == self.home_team {
+            return Some(self.role);
+        }
+        self.memberships.iter().find(|(id, _)| *id == team).map(|(_, role)| *role)
+    }
+
+    /// Returns the right to act in the organization.
+    pub fn context(&self, request_id: RequestId) -> OrgContext {
+        OrgContext { org_id: self.org_id, actor: Actor::User(self.user_id), request_id }
+    }
+}

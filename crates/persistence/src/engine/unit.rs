@@ -1,0 +1,166 @@
+//! A unit of work: statements of one transaction, on a connection of their own.
+
+use std::time::Duration;
+
+use deadpool_postgres::Object;
+use futures_util::future::{join, join3};
+use sea_orm::{QueryResult, Statement};
+use tokio::{sync::Mutex, time::timeout};
+
+use super::{Ready, discard};
+use crate::{Error, Result};
+
+/// How long a rollback may take before the connection is closed instead.
+const ROLLBACK_LIMIT: Duration = Duration::from_millis(500);
+
+/// Statements that take effect together or not at all. Dropped without [`Unit::commit`], none does.
+#[derive(Debug)]
+pub(crate) struct Unit {
+    session: Mutex<Session>,
+}
+
+#[derive(Debug)]
+struct Session {
+    /// None once the unit is over.
+    client: Option<Object>,
+    /// BEGIN and tenant, until the first statement takes them along.
+    bracket: Option<String>,
+    /// Whether a statement failed. PostgreSQL answers COMMIT with a silent ROLLBACK then.
+    failed: bool,
+    limit: Duration,
+}
+
+impl Unit {
+    pub(super) fn new(client: Object, bracket: String, limit: Duration) -> Self {
+        let session =
+            Session { client: Some(client), bracket: Some(bracket), failed: false, limit };
+        Self { session: Mutex::new(session) }
+    }
+
+    /// Runs the last two statements, sends COMMIT with them, and waits for all three answers.
+    ///
+    /// # Errors
+    /// When any statement of the unit failed. Nothing has taken effect then, except that after
+    /// [`Error::Timeout`] and [`Error::Unavailable`] nobody knows.
+    pub(crate) async fn commit(&self, last: Option<[Statement; 2]>) -> Result<()> {
+        let mut session = self.session.lock().await;
+        if session.failed {
+            session.roll_back().await;
+            return Err(Error::UnitOver);
+        }
+        session.commit(last).await
+    }
+
+    /// Gives everything up.
+    pub(crate) async fn roll_back(&self) {
+        self.session.lock().await.roll_back().await;
+    }
+
+    /// Runs a statement and returns its rows.
+    pub(crate) async fn rows(&self, statement: Statement) -> Result<Vec<QueryResult>> {
+        self.session.lock().await.rows(statement).await
+    }
+}
+
+impl Session {
+    async fn rows(&mut self, statement: Statement) -> Result<Vec<QueryResult>> {
+        let client = self.client.as_ref().ok_or(Error::UnitOver)?;
+        // Taken before anything is sent: a future that is dropped from here on has begun.
+        let bracket = self.bracket.take();
+        // Until the answer is here, the unit counts as failed: a caller that drops this future and
+        // goes on must not commit half of it.
+        let failed_before = std::mem::replace(&mut self.failed, true);
+        let work = async {
+            let ready = Ready::on(client, statement).await?;
+            let Some(bracket) = bracket else { return ready.run(client).await };
+            let (begun, rows) = join(client.batch_execute(&bracket), ready.run(client)).await;
+            begun?;
+            rows
+        };
+        match timeout(self.limit, work).await {
+            Ok(Ok(rows)) => {
+                self.failed = failed_before;
+                Ok(rows)
+            }
+            Ok(Err(error)) => {
+                if matches!(error, Error::Unavailable(_)) {
+                    self.close();
+                }
+                Err(error)
+            }
+            Err(_) => {
+                self.close();
+                Err(Error::Timeout)
+            }
+        }
+    }
+
+    async fn commit(&mut self, last: Option<[Statement; 2]>) -> Result<()> {
+        // The client stays in its place until the answer is here: if this future is dropped, the
+        // session's Drop cleans up.
+        let client = self.client.as_ref().ok_or(Error::UnitOver)?;
+        let bracket = self.bracket.take();
+        if bracket.is_some() && last.is_none() {
+            // Nothing was ever sent.
+            self.client = None;
+            return Ok(());
+        }
+        let work = async {
+            if let Some(bracket) = bracket {
+                client.batch_execute(&bracket).await?;
+            }
+            let Some([first, second]) = last else {
+                return client.batch_execute("COMMIT").await.map_err(Error::from);
+            };
+            let first = Ready::on(client, first).await?;
+            let second = Ready::on(client, second).await?;
+            let (first, second, committed) =
+                join3(first.run(client), second.run(client), client.batch_execute("COMMIT")).await;
+            first?;
+            second?;
+            committed.map_err(Error::from)
+        };
+        let outcome = timeout(self.limit, work).await.unwrap_or(Err(Error::Timeout));
+        match outcome {
+            Ok(()) => self.client = None,
+            // Closing rolls back what a statement that could not be prepared left open.
+            Err(_) => self.close(),
+        }
+        outcome
+    }
+
+    async fn roll_back(&mut self) {
+        let Some(client) = self.client.take() else { return };
+        if self.bracket.is_some() {
+            return;
+        }
+        roll_back(client).await;
+    }
+
+    fn close(&mut self) {
+        if let Some(client) = self.client.take() {
+            discard(client);
+        }
+    }
+}
+
+async fn roll_back(client: Object) {
+    if !matches!(timeout(ROLLBACK_LIMIT, client.batch_execute("ROLLBACK")).await, Ok(Ok(()))) {
+        discard(client);
+    }
+}
+
+/// A unit that was neither committed nor rolled back goes back to the pool clean or not at all.
+/// What was sent is answered in order, so the ROLLBACK comes after whatever was under way.
+impl Drop for Session {
+    fn drop(&mut self) {
+        let Some(client) = self.client.take() else { return };
+        if self.bracket.is_some() {
+            return;
+        }
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(roll_back(client))),
+            Err(_) => discard(client),
+        }
+    }
+}

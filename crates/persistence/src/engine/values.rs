@@ -1,0 +1,102 @@
+//! Values between sea-query, whose statements we run, and tokio-postgres, which runs them.
+//!
+//! Only the types that our schema has. Another one is an error by name, not a guess.
+
+use std::{collections::BTreeMap, error::Error as StdError};
+
+use bytes::BytesMut;
+use chrono::{DateTime, Utc};
+use sea_orm::{ProxyRow, QueryResult, Value};
+use tokio_postgres::{
+    Row,
+    types::{IsNull, ToSql, Type, to_sql_checked},
+};
+use uuid::Uuid;
+
+use crate::{Error, Result};
+
+/// A statement's value on its way to the server.
+#[derive(Debug)]
+pub(super) struct Parameter(Value);
+
+impl Parameter {
+    /// Takes the values of a statement.
+    pub(super) fn all(values: Option<sea_orm::sea_query::Values>) -> Vec<Self> {
+        values.map(|values| values.0.into_iter().map(Self).collect()).unwrap_or_default()
+    }
+
+    /// Returns the type to declare for it, so that the server does not guess from the context and
+    /// then reads eight bytes where four were sent.
+    pub(super) fn declared_type(&self) -> Result<Type> {
+        Ok(match &self.0 {
+            Value::Bool(_) => Type::BOOL,
+            Value::SmallInt(_) => Type::INT2,
+            Value::Int(_) => Type::INT4,
+            Value::BigInt(_) | Value::BigUnsigned(_) => Type::INT8,
+            Value::Double(_) => Type::FLOAT8,
+            Value::String(_) => Type::TEXT,
+            Value::Bytes(_) => Type::BYTEA,
+            Value::Json(_) => Type::JSONB,
+            Value::Uuid(_) => Type::UUID,
+            Value::ChronoDateTimeUtc(_) => Type::TIMESTAMPTZ,
+            other => return Err(unsupported(&format!("a parameter {other:?}"))),
+        })
+    }
+}
+
+impl ToSql for Parameter {
+    fn to_sql(
+        &self,
+        ty: &Type,
+        out: &mut BytesMut,
+    ) -> std::result::Result<IsNull, Box<dyn StdError + Sync + Send>> {
+        match &self.0 {
+            Value::Bool(value) => value.to_sql(ty, out),
+            Value::SmallInt(value) => value.to_sql(ty, out),
+            Value::Int(value) => value.to_sql(ty, out),
+            Value::BigInt(value) => value.to_sql(ty, out),
+            Value::BigUnsigned(value) => value.map(i64::try_from).transpose()?.to_sql(ty, out),
+            Value::Double(value) => value.to_sql(ty, out),
+            Value::String(value) => value.as_deref().to_sql(ty, out),
+            Value::Bytes(value) => value.as_deref().to_sql(ty, out),
+            Value::Json(value) => value.as_deref().to_sql(ty, out),
+            Value::Uuid(value) => value.to_sql(ty, out),
+            Value::ChronoDateTimeUtc(value) => value.to_sql(ty, out),
+            other => Err(format!("cannot send {other:?}").into()),
+        }
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
+/// Makes of a row what sea-orm's models read themselves from.
+pub(super) fn query_result(row: &Row) -> Result<QueryResult> {
+    let mut values = BTreeMap::new();
+    for (index, column) in row.columns().iter().enumerate() {
+        let value: Value = match *column.type_() {
+            Type::BOOL => row.try_get::<_, Option<bool>>(index)?.into(),
+            Type::INT2 => row.try_get::<_, Option<i16>>(index)?.into(),
+            Type::INT4 => row.try_get::<_, Option<i32>>(index)?.into(),
+            Type::INT8 => row.try_get::<_, Option<i64>>(index)?.into(),
+            Type::FLOAT8 => row.try_get::<_, Option<f64>>(index)?.into(),
+            Type::TEXT | Type::VARCHAR | Type::NAME => row.try_get::<_, Option<String>>(index)?.into(),
+            Type::BYTEA => row.try_get::<_, Option<Vec<u8>>>(index)?.into(),
+            Type::JSON | Type::JSONB => row.try_get::<_, Option<serde_json::Value>>(index)?.into(),
+            Type::UUID => row.try_get::<_, Option<Uuid>>(index)?.into(),
+            Type::TIMESTAMPTZ => row.try_get::<_, Option<DateTime<Utc>>>(index)?.into(),
+            ref other => {
+                return Err(unsupported(&format!("column {} of type {other}", column.name())));
+            }
+        };
+        values.insert(column.name().to_owned(), value);
+    }
+    Ok(ProxyRow::new(values).into())
+}
+
+fn unsupported(what: &str) -> Error {
+    Error::Database(format!("engine/values.rs has no conversion for {what}").into())
+}

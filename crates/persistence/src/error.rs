@@ -1,0 +1,141 @@
+//! What can go wrong between a caller and its rows.
+
+use brownie_domain::{IllegalTransition, Version};
+use uuid::Uuid;
+
+/// A kind of thing that is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Resource {
+    /// An agent configuration.
+    AgentConfig,
+    /// An incident.
+    Incident,
+    /// A user's role in a team.
+    Membership,
+    /// An organization.
+    Organization,
+    /// A measured value.
+    Stat,
+    /// A team.
+    Team,
+    /// A user.
+    User,
+}
+
+impl Resource {
+    /// Returns its name, as in events (`team.created`) and messages.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AgentConfig => "agent_config",
+            Self::Incident => "incident",
+            Self::Membership => "membership",
+            Self::Organization => "organization",
+            Self::Stat => "stat",
+            Self::Team => "team",
+            Self::User => "user",
+        }
+    }
+}
+
+impl std::fmt::Display for Resource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The result of everything that touches rows.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a row could not be read or written. After an error nothing of the unit of work is kept,
+/// except where a variant says otherwise.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is no such row in this organization, or it is deleted.
+    #[error("{resource} not found")]
+    NotFound {
+        /// What was looked for.
+        resource: Resource,
+    },
+    /// Another live row has what must be unique.
+    #[error("{resource} already exists with this {field}")]
+    AlreadyExists {
+        /// What was to be written.
+        resource: Resource,
+        /// What it shares with the other row.
+        field: &'static str,
+    },
+    /// The row is no longer at the version that the caller saw.
+    #[error("{resource} is at version {actual}, not {expected}")]
+    VersionConflict {
+        /// What was to be written.
+        resource: Resource,
+        /// What the caller saw.
+        expected: Version,
+        /// What it is now.
+        actual: Version,
+    },
+    /// The row refers to another one that is not there.
+    #[error("the {field} refers to nothing in this organization")]
+    InvalidReference {
+        /// The referring field.
+        field: &'static str,
+    },
+    /// The incident cannot move there from where it stands.
+    #[error(transparent)]
+    IllegalTransition(#[from] IllegalTransition),
+    /// The organization may have no more of these.
+    #[error("the organization's limit of {max} {what} is reached")]
+    LimitReached {
+        /// What is limited, in the plural.
+        what: &'static str,
+        /// How many there may be.
+        max: i32,
+    },
+    /// The organization would be left without anybody to administer it.
+    #[error("the last admin of the organization cannot be removed or demoted")]
+    LastAdmin,
+    /// The database refused a value that the types let through.
+    #[error("the database refused a value{}", constraint.as_deref().map(|name| format!(" ({name})")).unwrap_or_default())]
+    Rejected {
+        /// The constraint, if it was one.
+        constraint: Option<String>,
+    },
+    /// Lost a race with another transaction; the same call may succeed if repeated.
+    #[error("another transaction was in the way; try again")]
+    Contended,
+    /// Took longer than it may. Whether a write took effect is unknown.
+    #[error("the database did not answer in time")]
+    Timeout,
+    /// The database cannot be reached, or has no connection free. Whether a write that was under
+    /// way took effect is unknown.
+    #[error("the database is not available")]
+    Unavailable(#[source] Option<Box<dyn std::error::Error + Send + Sync>>),
+    /// A stored row makes no sense.
+    #[error("{resource} {id} has a {column} that cannot be read")]
+    Inconsistent {
+        /// What the row is.
+        resource: Resource,
+        /// Which.
+        id: Uuid,
+        /// Where.
+        column: &'static str,
+    },
+    /// The unit of work is over: committed, rolled back, or cut short by an earlier error.
+    #[error("the unit of work is over")]
+    UnitOver,
+    /// Settings that cannot work.
+    #[error("{0}")]
+    Settings(String),
+    /// Anything else. A defect of ours.
+    #[error("the database refused a statement")]
+    Database(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Error {
+    /// Tells whether the same call may succeed if it is repeated unchanged.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Contended | Self::Timeout | Self::Unavailable(_))
+    }
+}

@@ -1,0 +1,62 @@
+//! Rows of one organization at a time: the crate that other services embed.
+//!
+//! Four laws:
+//!
+//! 1. Rows are reached through a scope, a scope through an [`OrgContext`], and a context comes from
+//!    a [`Principal`] that the database knows or from a named job. An id that came with a request
+//!    opens nothing.
+//! 2. A write is a unit of work: its rows, their audit rows and their events take effect together
+//!    or not at all.
+//! 3. A change names the version it was made on. Of two writers with the same version one wins.
+//! 4. What is deleted is hidden, not gone; its name is free for others.
+//!
+//! ```no_run
+//! use brownie_domain::{OrganizationId, PageRequest, RequestId};
+//! use brownie_persistence::{NewTeam, OrgContext, PoolOptions, Store};
+//!
+//! async fn rename_or_create(org_id: OrganizationId, request_id: RequestId) -> anyhow::Result<()> {
+//!     let store = Store::new(&PoolOptions::new("postgres://brownie@db/brownie_metadata"))?;
+//!     let ctx = OrgContext::for_job(org_id, "nightly-sync", request_id);
+//!
+//!     for team in store.org(&ctx).teams().list(PageRequest::default()).await?.items {
+//!         println!("{} {} v{}", team.id, team.name, team.version);
+//!     }
+//!     let new = NewTeam {
+//!         name: "Platform".parse()?,
+//!         slug: "platform".parse()?,
+//!         description: None,
+//!         is_active: true,
+//!         permissions: Default::default(),
+//!     };
+//!     let team = store.write(&ctx, |tx| async move { tx.teams().create(new).await }).await?;
+//!     println!("created {}", team.id);
+//!     Ok(())
+//! }
+//! ```
+
+mod context;
+#[cfg(not(feature = "engine-sqlx"))]
+mod engine;
+#[cfg(feature = "engine-sqlx")]
+#[path = "engine_sqlx/mod.rs"]
+mod engine;
+mod entity;
+mod error;
+mod patch;
+mod record;
+mod scope;
+mod sqlstate;
+mod store;
+mod system;
+mod teams;
+mod users;
+
+pub use context::{Actor, OrgContext, Principal, SystemContext};
+pub use error::{Error, Resource, Result};
+#[doc(hidden)]
+pub use sqlstate::known_constraints;
+pub use scope::{OrgScope, Reading, Writing};
+pub use store::{OrgTx, PoolOptions, Store};
+pub use system::{Account, SignUp, SystemScope};
+pub use teams::{NewTeam, Team, TeamPatch, Teams};
+pub use users::{NewUser, User, UserPatch, Users};

@@ -1,0 +1,86 @@
+//! What PostgreSQL's SQLSTATE codes mean to us (manual, appendix A). The only place that reads them.
+
+use tokio_postgres::error::{DbError, SqlState};
+
+use crate::{Error, Resource};
+
+/// The names of constraints, and what they say to a caller. Those of foreign keys and unique keys
+/// that a request can violate; a test compares them with the schema.
+const FIELDS: &[(&str, Resource, &str)] = &[
+    ("agent_configs_org_id_team_id_fkey", Resource::AgentConfig, "team_id"),
+    ("agent_configs_org_id_team_id_name_key", Resource::AgentConfig, "name"),
+    ("incidents_org_id_assigned_to_fkey", Resource::Incident, "assigned_to"),
+    ("incidents_org_id_idempotency_key_key", Resource::Incident, "idempotency_key"),
+    ("incidents_org_id_team_id_fkey", Resource::Incident, "team_id"),
+    ("memberships_org_id_team_id_fkey", Resource::Membership, "team_id"),
+    ("memberships_org_id_team_id_user_id_key", Resource::Membership, "user_id"),
+    ("memberships_org_id_user_id_fkey", Resource::Membership, "user_id"),
+    ("organizations_slug_key", Resource::Organization, "slug"),
+    ("stats_org_id_team_id_fkey", Resource::Stat, "team_id"),
+    ("teams_org_id_name_key", Resource::Team, "name"),
+    ("teams_org_id_slug_key", Resource::Team, "slug"),
+    ("users_org_id_email_key", Resource::User, "email"),
+    ("users_org_id_oidc_subject_key", Resource::User, "oidc_subject"),
+    ("users_org_id_team_id_fkey", Resource::User, "team_id"),
+    ("users_org_id_username_key", Resource::User, "username"),
+];
+
+fn field_of(constraint: Option<&str>) -> Option<(Resource, &'static str)> {
+    FIELDS
+        .iter()
+        .find(|(name, ..)| Some(*name) == constraint)
+        .map(|(_, resource, field)| (*resource, *field))
+}
+
+/// Returns the constraints that this crate knows by name, for a test that compares them with the
+/// schema.
+pub fn known_constraints() -> Vec<&'static str> {
+    FIELDS.iter().map(|(name, ..)| *name).collect()
+}
+
+impl From<tokio_postgres::Error> for Error {
+    fn from(error: tokio_postgres::Error) -> Self {
+        match error.as_db_error() {
+            Some(reported) => classify(reported).unwrap_or_else(|| Self::Database(Box::new(error))),
+            // The server said nothing: the connection broke, or was never made.
+            None => Self::Unavailable(Some(Box::new(error))),
+        }
+    }
+}
+
+/// Returns the meaning of what the server reported, or none if it is a defect of ours.
+fn classify(reported: &DbError) -> Option<Error> {
+    let code = reported.code();
+    let field = field_of(reported.constraint());
+    Some(match (code, field) {
+        (&SqlState::UNIQUE_VIOLATION, Some((resource, field))) => {
+            Error::AlreadyExists { resource, field }
+        }
+        (&SqlState::FOREIGN_KEY_VIOLATION, Some((_, field))) => Error::InvalidReference { field },
+        (
+            &SqlState::UNIQUE_VIOLATION
+            | &SqlState::FOREIGN_KEY_VIOLATION
+            | &SqlState::CHECK_VIOLATION
+            | &SqlState::NOT_NULL_VIOLATION,
+            _,
+        ) => Error::Rejected { constraint: reported.constraint().map(str::to_owned) },
+        (
+            &SqlState::T_R_SERIALIZATION_FAILURE
+            | &SqlState::T_R_DEADLOCK_DETECTED
+            | &SqlState::LOCK_NOT_AVAILABLE,
+            _,
+        ) => Error::Contended,
+        (&SqlState::QUERY_CANCELED | &SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT, _) => {
+            Error::Timeout
+        }
+        // A switchover left this connection on a server that only reads.
+        (&SqlState::READ_ONLY_SQL_TRANSACTION, _) => Error::Unavailable(None),
+        _ => match &code.code()[..2] {
+            // Data exceptions: a value that the column cannot hold.
+            "22" => Error::Rejected { constraint: None },
+            // Connection exceptions, insufficient resources, operator intervention.
+            "08" | "53" | "57" => Error::Unavailable(Some(Box::new(reported.clone()))),
+            _ => return None,
+        },
+    })
+}

@@ -1,0 +1,173 @@
+//! The way in: a [`Store`] gives out scopes, and nothing else gives out rows.
+
+use std::{ops::Deref, sync::Arc, time::Duration};
+
+use brownie_domain::{Clock, IdSource, RandomIds, SystemClock};
+
+use crate::{
+    Error, OrgContext, OrgScope, Reading, Result, SystemContext, SystemScope, Writing,
+    engine::Engine, scope::Sources,
+};
+
+/// How to reach the database, and how long to be patient with it.
+#[derive(Clone)]
+pub struct PoolOptions {
+    /// A PostgreSQL URL. `sslmode` is `verify-full` unless it says `disable`; `sslrootcert`,
+    /// `sslcert` and `sslkey` name PEM files.
+    pub url: String,
+    /// The most connections to hold. Embedded PostgreSQL has one.
+    pub max_connections: usize,
+    /// How long to wait for a free connection.
+    pub acquire_timeout: Duration,
+    /// How long a statement may run.
+    pub statement_timeout: Duration,
+    /// How long a statement may wait for another's lock.
+    pub lock_timeout: Duration,
+}
+
+impl PoolOptions {
+    /// Options for the database at `url`, the rest as is good for a web service.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            max_connections: 10,
+            acquire_timeout: Duration::from_secs(3),
+            statement_timeout: Duration::from_secs(10),
+            lock_timeout: Duration::from_secs(3),
+        }
+    }
+}
+
+/// The URL may hold a password.
+impl std::fmt::Debug for PoolOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PoolOptions")
+            .field("max_connections", &self.max_connections)
+            .field("acquire_timeout", &self.acquire_timeout)
+            .field("statement_timeout", &self.statement_timeout)
+            .field("lock_timeout", &self.lock_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The metadata database. Cheap to clone; all clones share one pool.
+#[derive(Debug, Clone)]
+pub struct Store {
+    engine: Engine,
+    sources: Sources,
+}
+
+impl Store {
+    /// Sets up a store. It connects when it is first asked for something, so that a service can
+    /// start before its database.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] when the URL or the certificates it names cannot be used.
+    pub fn new(options: &PoolOptions) -> Result<Self> {
+        Self::with_sources(options, Arc::new(SystemClock), Arc::new(RandomIds))
+    }
+
+    /// Sets up a store with another clock and other ids, for tests.
+    ///
+    /// # Errors
+    /// As [`Store::new`].
+    pub fn with_sources(
+        options: &PoolOptions,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdSource>,
+    ) -> Result<Self> {
+        Ok(Self { engine: Engine::new(options)?, sources: Sources { clock, ids } })
+    }
+
+    /// Returns what `ctx` may read.
+    pub fn org(&self, ctx: &OrgContext) -> OrgScope<Reading> {
+        OrgScope::reading(self.engine.clone(), *ctx, self.sources.clone())
+    }
+
+    /// Does what belongs to no single organization.
+    pub fn system(&self, ctx: &SystemContext) -> SystemScope {
+        SystemScope::new(self.clone(), *ctx)
+    }
+
+    /// Begins a unit of work, for callers that nobody cuts short. A request handler wants
+    /// [`Store::write`].
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when no connection is to be had.
+    pub async fn begin(&self, ctx: &OrgContext) -> Result<OrgTx> {
+        let unit = self.engine.begin(ctx.org_id).await?;
+        Ok(OrgTx(Arc::new(OrgScope::writing(unit, *ctx, self.sources.clone()))))
+    }
+
+    /// Runs a unit of work to its end in a task of its own: commits if `work` returns `Ok`, rolls
+    /// back otherwise. A caller that is dropped meanwhile, as actix drops the handler of a client
+    /// that went away, does not cut it.
+    ///
+    /// # Errors
+    /// What `work` returned, or why the commit failed; after [`Error::Timeout`] and
+    /// [`Error::Unavailable`] from the commit nobody knows whether it took effect.
+    pub async fn write<T, E, F, Fut>(&self, ctx: &OrgContext, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: FnOnce(OrgTx) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        let (store, ctx) = (self.clone(), *ctx);
+        let unit = async move {
+            let tx = store.begin(&ctx).await?;
+            match work(tx.clone()).await {
+                Ok(value) => {
+                    tx.0.commit().await?;
+                    Ok(Ok(value))
+                }
+                Err(error) => {
+                    tx.0.roll_back().await;
+                    Ok(Err(error))
+                }
+            }
+        };
+        self.engine.spawn(unit).await.map_err(E::from)?
+    }
+
+    /// Waits for the units of work under way, then closes all connections.
+    pub async fn close(&self) {
+        self.engine.close().await;
+    }
+
+    /// Returns how many connections are open, and how many of those are idle.
+    pub fn connections(&self) -> (usize, usize) {
+        self.engine.connections()
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    pub(crate) fn sources(&self) -> &Sources {
+        &self.sources
+    }
+}
+
+/// A unit of work: everything done through it takes effect together or not at all. Dropped without
+/// [`OrgTx::commit`], nothing does.
+#[derive(Debug, Clone)]
+pub struct OrgTx(Arc<OrgScope<Writing>>);
+
+impl OrgTx {
+    /// Makes everything done through it last.
+    ///
+    /// # Errors
+    /// [`Error::UnitOver`] when a statement of the unit failed before; nothing takes effect then.
+    pub async fn commit(self) -> Result<()> {
+        self.0.commit().await
+    }
+}
+
+impl Deref for OrgTx {
+    type Target = OrgScope<Writing>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}

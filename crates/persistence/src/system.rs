@@ -1,0 +1,229 @@
+//! What belongs to no single organization: coming in, and looking at the database itself.
+//!
+//! The look-ups here return only what a decision needs, and each names its columns.
+
+use brownie_domain::{
+    EmailAddress, OrganizationId, OrganizationName, Role, Slug, TeamId, TeamName, UserId, Username,
+};
+use sea_orm::{ActiveValue::Set, DbBackend, QueryResult, Statement, TryGetable};
+use uuid::Uuid;
+
+use crate::{
+    Error, OrgContext, Principal, Resource, Result, Store, SystemContext, User,
+    context::Actor,
+    entity::{organizations, teams, users},
+    patch::Stored,
+};
+
+/// Somebody who founds an organization.
+#[derive(Debug, Clone)]
+pub struct SignUp {
+    /// The organization to found.
+    pub organization: OrganizationName,
+    /// Its slug, unique among all organizations.
+    pub slug: Slug,
+    /// Its first team.
+    pub team: TeamName,
+    /// The founder's mailbox.
+    pub email: EmailAddress,
+    /// The founder's name in the organization.
+    pub username: Username,
+    /// The founder's full name.
+    pub full_name: Option<brownie_domain::FullName>,
+    /// The hash of the founder's password, as a PHC string.
+    pub password_hash: String,
+}
+
+/// An account that a password may open.
+#[derive(Clone)]
+pub struct Account {
+    /// Whose it is.
+    pub org_id: OrganizationId,
+    /// Which it is.
+    pub user_id: UserId,
+    /// A PHC string.
+    pub password_hash: String,
+}
+
+/// The hash is nobody's business.
+impl std::fmt::Debug for Account {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Account")
+            .field("org_id", &self.org_id)
+            .field("user_id", &self.user_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What belongs to no single organization: what [`Store::system`] gives out.
+#[derive(Debug)]
+pub struct SystemScope {
+    store: Store,
+    ctx: SystemContext,
+}
+
+/// The accounts one mailbox may have at a log-in that names no organization. Each costs a password
+/// check, so there is a bound; whoever has more names the organization.
+const MAX_ACCOUNTS: u64 = 5;
+
+impl SystemScope {
+    pub(crate) fn new(store: Store, ctx: SystemContext) -> Self {
+        Self { store, ctx }
+    }
+
+    /// Founds an organization with a first team and a first user, its admin.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyExists`] when the slug is taken.
+    pub async fn sign_up(&self, new: SignUp) -> Result<User> {
+        let sources = self.store.sources();
+        let now = sources.clock.now();
+        let (org_id, team_id, user_id) =
+            (sources.ids.next(now), sources.ids.next(now), sources.ids.next(now));
+        let ctx = OrgContext {
+            org_id: OrganizationId::from_uuid(org_id),
+            actor: Actor::User(UserId::from_uuid(user_id)),
+            request_id: self.ctx.request_id,
+        };
+        let SignUp { organization, slug, team, email, username, full_name, password_hash } = new;
+        let team_slug = Slug::from_name(team.as_str(), "team");
+        self.store
+            .write(&ctx, move |tx| async move {
+                let row = organizations::ActiveModel {
+                    name: Set(organization.into()),
+                    slug: Set(slug.into()),
+                    ..Default::default()
+                };
+                tx.insert_as::<organizations::Entity>(org_id, row).await?;
+                let row = teams::ActiveModel {
+                    name: Set(team.into()),
+                    slug: Set(team_slug.into()),
+                    ..Default::default()
+                };
+                tx.insert_as::<teams::Entity>(team_id, row).await?;
+                let row = users::ActiveModel {
+                    email: Set(email.into()),
+                    username: Set(username.into()),
+                    full_name: Set(full_name.map(Into::into)),
+                    password_hash: Set(Some(password_hash)),
+                    team_id: Set(team_id),
+                    role: Set(Role::Admin.as_str().to_owned()),
+                    ..Default::default()
+                };
+                tx.insert_as::<users::Entity>(user_id, row).await?.try_into()
+            })
+            .await
+    }
+
+    /// Returns the accounts that a mailbox can log in to, in one organization or in all.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn accounts(
+        &self,
+        email: &EmailAddress,
+        organization: Option<&Slug>,
+    ) -> Result<Vec<Account>> {
+        let statement = Statement::from_sql_and_values(
+            DbBackend::Postgres,
+            "SELECT u.org_id, u.id, u.password_hash \
+             FROM users u JOIN organizations o ON o.id = u.org_id \
+             WHERE u.email = $1 AND u.deleted_at IS NULL AND u.is_active \
+               AND u.password_hash IS NOT NULL \
+               AND o.deleted_at IS NULL AND o.is_active \
+               AND ($2 IS NULL OR o.slug = $2) \
+             ORDER BY u.created_at, u.org_id LIMIT $3",
+            [
+                email.as_str().into(),
+                organization.map(|slug| slug.as_str().to_owned()).into(),
+                MAX_ACCOUNTS.into(),
+            ],
+        );
+        let rows = self.store.engine().read_unscoped(statement).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Account {
+                    org_id: OrganizationId::from_uuid(column(row, "org_id")?),
+                    user_id: UserId::from_uuid(column(row, "id")?),
+                    password_hash: column(row, "password_hash")?,
+                })
+            })
+            .collect()
+    }
+
+    /// Returns a user as the database knows them now, or none if they may not come in: unknown,
+    /// deleted, inactive, or of an organization that is.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn principal(
+        &self,
+        org_id: OrganizationId,
+        user_id: UserId,
+    ) -> Result<Option<Principal>> {
+        let statement = Statement::from_sql_and_values(
+            DbBackend::Postgres,
+            "SELECT u.team_id AS home_team, u.role, m.team_id AS member_team, m.role AS member_role \
+             FROM users u JOIN organizations o ON o.id = u.org_id \
+             LEFT JOIN memberships m \
+               ON m.org_id = u.org_id AND m.user_id = u.id AND m.deleted_at IS NULL \
+             WHERE u.org_id = $1 AND u.id = $2 AND u.deleted_at IS NULL AND u.is_active \
+               AND o.deleted_at IS NULL AND o.is_active",
+            [org_id.as_uuid().into(), user_id.as_uuid().into()],
+        );
+        let rows = self.store.engine().read(org_id, statement).await?;
+        let Some(first) = rows.first() else { return Ok(None) };
+        let user = Stored { resource: Resource::User, id: user_id.as_uuid() };
+        let mut memberships = Vec::new();
+        for row in &rows {
+            let team: Option<Uuid> = column(row, "member_team")?;
+            let role: Option<String> = column(row, "member_role")?;
+            if let (Some(team), Some(role)) = (team, role) {
+                memberships.push((TeamId::from_uuid(team), user.read("role", role)?));
+            }
+        }
+        Ok(Some(Principal {
+            org_id,
+            user_id,
+            home_team: TeamId::from_uuid(column(first, "home_team")?),
+            role: user.read("role", column::<String>(first, "role")?)?,
+            memberships,
+        }))
+    }
+
+    /// Returns the names of the migrations that were applied, or an empty list for a database that
+    /// was never migrated. `ledger` is the table that records them.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn applied_migrations(&self, ledger: &str) -> Result<Vec<String>> {
+        let exists = Statement::from_sql_and_values(
+            DbBackend::Postgres,
+            "SELECT to_regclass($1) IS NOT NULL AS answer",
+            [ledger.into()],
+        );
+        let rows = self.store.engine().read_unscoped(exists).await?;
+        if !rows.first().map_or(Ok(false), |row| column(row, "answer"))? {
+            return Ok(Vec::new());
+        }
+        let names = Statement::from_string(
+            DbBackend::Postgres,
+            format!("SELECT version FROM \"{}\"", ledger.replace('"', "")),
+        );
+        let rows = self.store.engine().read_unscoped(names).await?;
+        rows.iter().map(|row| column(row, "version")).collect()
+    }
+
+    /// Asks the database for a sign of life.
+    ///
+    /// # Errors
+    /// When it gives none.
+    pub async fn ping(&self) -> Result<()> {
+        let statement = Statement::from_string(DbBackend::Postgres, "SELECT 1 AS one");
+        self.store.engine().read_unscoped(statement).await.map(drop)
+    }
+}
+
+fn column<T: TryGetable>(row: &QueryResult, name: &'static str) -> Result<T> {
+    row.try_get("", name).map_err(|error| Error::Database(Box::new(error)))
+}

@@ -1,0 +1,197 @@
+//! Teams of an organization.
+
+use brownie_domain::{
+    Change, Description, Document, OrganizationId, Page, PageRequest, Position, Slug, TeamId, TeamName,
+    Timestamp, UserId, Version,
+};
+use sea_orm::{ActiveValue::Set, ColumnTrait, QueryFilter};
+
+use crate::{
+    Error, OrgScope, Resource, Result, Writing,
+    entity::{organizations, teams},
+    patch::{Stored, change, set},
+};
+
+
+
+/// A team.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Team {
+    /// Whose it is.
+    pub org_id: OrganizationId,
+    /// Which it is.
+    pub id: TeamId,
+    /// Unique in the organization.
+    pub name: TeamName,
+    /// Unique in the organization, for URLs.
+    pub slug: Slug,
+    /// What it does.
+    pub description: Option<Description>,
+    /// Whether it is in use; lists leave out those that are not.
+    pub is_active: bool,
+    /// Permissions by user id, kept for the original's clients. Nothing reads them.
+    pub permissions: Document,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// By whom, if by a person.
+    pub created_by: Option<UserId>,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// By whom, if by a person.
+    pub updated_by: Option<UserId>,
+    /// How often it was written.
+    pub version: Version,
+}
+
+/// A team to be created.
+#[derive(Debug, Clone)]
+pub struct NewTeam {
+    /// Unique in the organization.
+    pub name: TeamName,
+    /// Unique in the organization.
+    pub slug: Slug,
+    /// What it does.
+    pub description: Option<Description>,
+    /// Whether it is in use.
+    pub is_active: bool,
+    /// See [`Team::permissions`].
+    pub permissions: Document,
+}
+
+/// Changes to a team.
+#[derive(Debug, Clone, Default)]
+pub struct TeamPatch {
+    /// Another name.
+    pub name: Option<TeamName>,
+    /// Another slug.
+    pub slug: Option<Slug>,
+    /// Another description, or none.
+    pub description: Change<Description>,
+    /// In use or not.
+    pub is_active: Option<bool>,
+    /// Other permissions.
+    pub permissions: Option<Document>,
+}
+
+/// The teams of an organization: what [`OrgScope::teams`] gives out.
+#[derive(Debug)]
+pub struct Teams<'a, Mode> {
+    scope: &'a OrgScope<Mode>,
+}
+
+impl<Mode> OrgScope<Mode> {
+    /// The organization's teams.
+    pub fn teams(&self) -> Teams<'_, Mode> {
+        Teams { scope: self }
+    }
+}
+
+impl<Mode> Teams<'_, Mode> {
+    /// Returns a team.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when this organization has no such team, or it is deleted.
+    pub async fn get(&self, id: TeamId) -> Result<Team> {
+        self.scope.get::<teams::Entity>(id.as_uuid()).await?.try_into()
+    }
+
+    /// Returns the active teams, newest first.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn list(&self, page: PageRequest) -> Result<Page<Team>> {
+        let select =
+            self.scope.select::<teams::Entity>().filter(teams::Column::IsActive.eq(true));
+        let rows = self
+            .scope
+            .page(select, teams::Column::CreatedAt, page, |row| Position {
+                at: row.created_at,
+                id: row.id,
+            })
+            .await?;
+        rows.try_map(Team::try_from)
+    }
+}
+
+impl Teams<'_, Writing> {
+    /// Creates a team.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyExists`] when the name or the slug is taken; [`Error::LimitReached`] when
+    /// the organization has as many teams as it may.
+    pub async fn create(&self, new: NewTeam) -> Result<Team> {
+        let org_id = self.scope.org_id().as_uuid();
+        let organization = self.scope.lock::<organizations::Entity>(org_id).await?;
+        let teams = self.scope.count(self.scope.select::<teams::Entity>()).await?;
+        if teams >= i64::from(organization.max_teams) {
+            return Err(Error::LimitReached { what: "teams", max: organization.max_teams });
+        }
+        let NewTeam { name, slug, description, is_active, permissions } = new;
+        let row = teams::ActiveModel {
+            name: Set(name.into()),
+            slug: Set(slug.into()),
+            description: Set(description.map(Into::into)),
+            is_active: Set(is_active),
+            permissions: Set(permissions.into()),
+            ..Default::default()
+        };
+        self.scope.insert::<teams::Entity>(row).await?.try_into()
+    }
+
+    /// Changes a team that is still at version `expected`.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::VersionConflict`], or [`Error::AlreadyExists`] when another
+    /// team has the new name or slug.
+    pub async fn update(&self, id: TeamId, expected: Version, patch: TeamPatch) -> Result<Team> {
+        let TeamPatch { name, slug, description, is_active, permissions } = patch;
+        let changes = teams::ActiveModel {
+            name: set(name),
+            slug: set(slug),
+            description: change(description),
+            is_active: set(is_active),
+            permissions: set(permissions),
+            ..Default::default()
+        };
+        self.scope.update::<teams::Entity>(id.as_uuid(), expected, changes).await?.try_into()
+    }
+
+    /// Deletes a team that is still at version `expected`. [`Teams::restore`] brings it back.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] or [`Error::VersionConflict`].
+    pub async fn delete(&self, id: TeamId, expected: Version) -> Result<Team> {
+        self.scope.delete::<teams::Entity>(id.as_uuid(), expected).await?.try_into()
+    }
+
+    /// Brings a deleted team back.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such deleted team, [`Error::VersionConflict`], or
+    /// [`Error::AlreadyExists`] when another team has taken its name or slug.
+    pub async fn restore(&self, id: TeamId, expected: Version) -> Result<Team> {
+        self.scope.restore::<teams::Entity>(id.as_uuid(), expected).await?.try_into()
+    }
+}
+
+impl TryFrom<teams::Model> for Team {
+    type Error = Error;
+
+    fn try_from(row: teams::Model) -> Result<Self> {
+        let stored = Stored { resource: Resource::Team, id: row.id };
+        Ok(Self {
+            org_id: OrganizationId::from_uuid(row.org_id),
+            id: TeamId::from_uuid(row.id),
+            name: stored.read("name", row.name)?,
+            slug: stored.read("slug", row.slug)?,
+            description: stored.read_optional("description", row.description)?,
+            is_active: row.is_active,
+            permissions: stored.read("permissions", row.permissions)?,
+            created_at: row.created_at,
+            created_by: row.created_by.map(UserId::from_uuid),
+            updated_at: row.updated_at,
+            updated_by: row.updated_by.map(UserId::from_uuid),
+            version: stored.read("version", row.version)?,
+        })
+    }
+}

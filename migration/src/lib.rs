@@ -1,0 +1,106 @@
+//! The schema of the metadata database, and who may change it when.
+//!
+//! [`Migrator`] lists the migrations. [`apply`] brings a database to the newest of them, with any
+//! number of processes trying at once; [`status`] tells where a database stands; [`Standing`] is the
+//! rule by which a service decides whether it can serve such a database.
+//!
+//! A migration is a pair of files in `src/sql` and a line in [`Migrator`]. Once released it is
+//! frozen: what came after it was tried on what it made.
+
+mod lock;
+mod run;
+mod standing;
+
+use sea_orm_migration::prelude::*;
+
+pub use run::{Applied, Database, Error, Report, apply, status};
+pub use standing::{LEDGER, Standing};
+
+/// A migration whose two directions are SQL files. Each runs in one transaction.
+struct SqlMigration {
+    name: &'static str,
+    up: &'static str,
+    down: &'static str,
+}
+
+impl MigrationName for SqlMigration {
+    fn name(&self) -> &str {
+        self.name
+    }
+}
+
+#[expect(elided_lifetimes_in_paths, reason = "the trait leaves them out, and async_trait minds")]
+#[async_trait::async_trait]
+impl MigrationTrait for SqlMigration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager.get_connection().execute_unprepared(self.up).await.map(drop)
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager.get_connection().execute_unprepared(self.down).await.map(drop)
+    }
+}
+
+macro_rules! sql_migrations {
+    ($($name:literal,)+) => {
+        vec![$(Box::new(SqlMigration {
+            name: $name,
+            up: include_str!(concat!("sql/", $name, ".up.sql")),
+            down: include_str!(concat!("sql/", $name, ".down.sql")),
+        }),)+]
+    };
+}
+
+/// All migrations, the oldest first.
+#[derive(Debug)]
+pub struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        sql_migrations![
+            "m20261121_000001_updated_at",
+            "m20261121_000002_organizations",
+            "m20261121_000003_teams",
+            "m20261121_000004_users",
+            "m20261121_000005_memberships",
+            "m20261121_000006_incidents",
+            "m20261121_000007_agent_configs",
+            "m20261121_000008_configs",
+            "m20261121_000009_stats",
+            "m20261121_000010_audit_log",
+            "m20261121_000011_outbox",
+            "m20261121_000012_idempotency_keys",
+        ]
+    }
+}
+
+/// Returns the names of all migrations, the oldest first.
+pub fn names() -> Vec<String> {
+    Migrator::migrations().iter().map(|migration| migration.name().to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_in_order_and_none_is_twice() {
+        let names = names();
+        assert!(names.is_sorted_by(|a, b| a < b), "{names:?}");
+    }
+
+    #[test]
+    fn every_file_in_sql_is_a_migration_or_its_way_back() {
+        let mut expected: Vec<String> = names()
+            .iter()
+            .flat_map(|name| [format!("{name}.down.sql"), format!("{name}.up.sql")])
+            .collect();
+        expected.sort();
+        let mut found: Vec<String> = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/sql"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        found.sort();
+        assert_eq!(found, expected);
+    }
+}

@@ -1,0 +1,170 @@
+//! Applying the migrations, and telling where a database stands.
+
+use std::time::Duration;
+
+use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection, DbErr, Statement};
+use sea_orm_migration::MigratorTrait;
+use serde::Serialize;
+use tokio::time::{Instant, sleep};
+
+use crate::{LEDGER, Migrator, Standing, lock};
+
+/// How long a statement of a migration waits for a lock. Longer, and the traffic behind it stops.
+const LOCK_TIMEOUT: &str = "SET lock_timeout = '5s'";
+
+/// Why a database could not be migrated or looked at.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No connection within the time given.
+    #[error("the database does not answer after {} s; is it there, and is the URL right?", waited.as_secs())]
+    Unreachable {
+        /// How long was waited.
+        waited: Duration,
+        /// What the last try said.
+        #[source]
+        source: DbErr,
+    },
+    /// Another migrator held the lock for all the time given.
+    #[error("another migrator is still at work after {} s; wait for it, or give a longer --wait", waited.as_secs())]
+    Busy {
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// A migration failed. It left nothing behind; the ones before it are applied.
+    #[error("a migration failed and was rolled back; what came before it is applied")]
+    Failed(#[source] DbErr),
+    /// Something else went wrong on the way.
+    #[error("the database refused a question about its migrations")]
+    Database(#[from] DbErr),
+}
+
+/// Which database, and how long to wait for it.
+#[derive(Debug, Clone)]
+pub struct Database {
+    /// A PostgreSQL URL, read by sqlx.
+    pub url: String,
+    /// How long to wait for a connection, and then for other migrators.
+    pub wait: Duration,
+}
+
+impl Database {
+    /// Opens one connection. More would be wrong: the lock belongs to a session, and embedded
+    /// PostgreSQL has only one.
+    async fn connect(&self) -> Result<DatabaseConnection, Error> {
+        let mut options = ConnectOptions::new(&self.url);
+        options
+            .max_connections(1)
+            .min_connections(1)
+            .idle_timeout(None::<Duration>)
+            .max_lifetime(None::<Duration>)
+            .test_before_acquire(false)
+            .connect_timeout(Duration::from_secs(5))
+            .acquire_timeout(Duration::from_secs(5))
+            .sqlx_logging(false);
+        let started = Instant::now();
+        loop {
+            match sea_orm::Database::connect(options.clone()).await {
+                Ok(db) => return Ok(db),
+                Err(source) if started.elapsed() >= self.wait => {
+                    return Err(Error::Unreachable { waited: self.wait, source });
+                }
+                Err(error) => {
+                    tracing::info!(%error, "the database does not answer yet; waiting");
+                    sleep(Duration::from_millis(500)).await;
+                }
+            }
+        }
+    }
+}
+
+/// One row of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Applied {
+    /// The migration.
+    pub name: String,
+    /// When it was applied, in seconds since 1970-01-01 UTC.
+    pub applied_at: i64,
+}
+
+/// Where a database stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// What was applied, the oldest first.
+    pub applied: Vec<Applied>,
+    /// What that means for this program.
+    pub standing: Standing,
+}
+
+/// Applies what is pending and returns the names, the oldest first. Any number of processes may do
+/// so at once: one does the work, the others wait for it and find nothing left to do.
+///
+/// # Errors
+/// As [`Error`] tells. Migrations run one to a transaction, so that a failed one leaves nothing.
+pub async fn apply(database: &Database) -> Result<Vec<String>, Error> {
+    let db = database.connect().await?;
+    if !lock::acquire(&db, Instant::now() + database.wait).await? {
+        return Err(Error::Busy { waited: database.wait });
+    }
+    let outcome = apply_locked(&db).await;
+    // A broken connection has lost its lock already.
+    let _ = lock::release(&db).await;
+    let _ = db.close().await;
+    outcome
+}
+
+async fn apply_locked(db: &DatabaseConnection) -> Result<Vec<String>, Error> {
+    let pending = match Standing::of(&names_of(&ledger(db).await?)) {
+        Standing::Behind { pending } => pending,
+        Standing::Current | Standing::Ahead { .. } => return Ok(Vec::new()),
+    };
+    db.execute_unprepared(LOCK_TIMEOUT).await?;
+    Migrator::up(db, None).await.map_err(Error::Failed)?;
+    Ok(pending)
+}
+
+/// Tells where a database stands, without changing it.
+///
+/// # Errors
+/// When it cannot be reached or asked.
+pub async fn status(database: &Database) -> Result<Report, Error> {
+    let db = database.connect().await?;
+    let applied = ledger(&db).await?;
+    let _ = db.close().await;
+    Ok(Report { standing: Standing::of(&names_of(&applied)), applied })
+}
+
+fn names_of(applied: &[Applied]) -> Vec<String> {
+    applied.iter().map(|row| row.name.clone()).collect()
+}
+
+/// Reads the ledger. A database without one was never migrated.
+async fn ledger(db: &DatabaseConnection) -> Result<Vec<Applied>, DbErr> {
+    let backend = db.get_database_backend();
+    let exists = Statement::from_sql_and_values(
+        backend,
+        "SELECT to_regclass($1) IS NOT NULL AS answer",
+        [LEDGER.into()],
+    );
+    let exists = match db.query_one_raw(exists).await? {
+        Some(row) => row.try_get("", "answer")?,
+        None => false,
+    };
+    if !exists {
+        return Ok(Vec::new());
+    }
+    let rows = Statement::from_string(
+        backend,
+        format!("SELECT version, applied_at FROM {LEDGER} ORDER BY version"),
+    );
+    db.query_all_raw(rows)
+        .await?
+        .iter()
+        .map(|row| {
+            Ok(Applied {
+                name: row.try_get("", "version")?,
+                applied_at: row.try_get("", "applied_at")?,
+            })
+        })
+        .collect()
+}

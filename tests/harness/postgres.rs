@@ -1,0 +1,301 @@
+//! A private PostgreSQL: one cluster for the test process, one database for each test.
+//!
+//! The server's programs are looked for in `BROWNIE_TEST_PG_BIN`, on PATH, and where Debian keeps
+//! them. PostgreSQL refuses to run as root, so a root's cluster runs as `postgres` or `nobody`.
+
+use std::{
+    env, fs,
+    os::unix::{fs::chown, process::CommandExt},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use tokio_postgres::NoTls;
+
+/// What the server may leave out because nothing it holds need survive the machine.
+const FAST: &[&str] = &["fsync=off", "synchronous_commit=off", "full_page_writes=off"];
+
+/// A database cluster of our own.
+#[derive(Debug)]
+pub struct Postgres {
+    bin: PathBuf,
+    dir: PathBuf,
+    port: u16,
+    /// Runs the server as long as our end of its standard input is open: it ends with the test
+    /// process, however that ends.
+    keeper: Child,
+    keep_files: bool,
+}
+
+impl Postgres {
+    /// Returns the cluster that the tests of this process share, fast and forgetful.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Postgres> = OnceLock::new();
+        SHARED.get_or_init(|| match Self::start(FAST) {
+            Ok(postgres) => match postgres.make_template() {
+                Ok(()) => postgres,
+                Err(error) => panic!("the template database cannot be made: {error:#}"),
+            },
+            Err(error) => panic!("PostgreSQL cannot be started: {error:#}"),
+        })
+    }
+
+    /// Starts a cluster that keeps its promises, for tests that kill it.
+    ///
+    /// # Errors
+    /// When PostgreSQL is not installed or does not start.
+    pub fn durable() -> Result<Self> {
+        Self::start(&[])
+    }
+
+    fn start(settings: &[&str]) -> Result<Self> {
+        let bin = find_programs()?;
+        let dir = env::temp_dir().join(format!("brownie-pg-{}-{}", std::process::id(), serial()));
+        fs::create_dir_all(&dir)?;
+        let owner = unprivileged_user()?;
+        if let Some(uid) = owner {
+            chown(&dir, Some(uid), Some(uid))?;
+        }
+        let data = dir.join("data");
+        let mut initdb = Command::new(bin.join("initdb"));
+        initdb.args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D"]);
+        initdb.arg(&data).current_dir(&dir);
+        let output = as_user(&mut initdb, owner).output().context("initdb")?;
+        ensure!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
+
+        let port = crate::free_port()?;
+        let keeper = keep(&bin, &dir, port, settings, owner)?;
+        let postgres = Self { bin, dir, port, keeper, keep_files: false };
+        postgres.wait_until_ready()?;
+        Ok(postgres)
+    }
+
+    /// Kills the server with SIGKILL, all its processes, and starts it again.
+    ///
+    /// # Errors
+    /// When it does not come back.
+    pub fn crash_and_restart(&mut self) -> Result<()> {
+        let pid = fs::read_to_string(self.dir.join("data/postmaster.pid"))?;
+        let pid = pid.lines().next().unwrap_or_default().to_owned();
+        let children = Command::new("pgrep").args(["-P", &pid]).output()?;
+        let mut victims = vec![pid];
+        victims.extend(String::from_utf8(children.stdout)?.lines().map(str::to_owned));
+        Command::new("kill").arg("-9").args(&victims).stderr(Stdio::null()).status()?;
+        self.keep_files = true;
+        drop(self.keeper.stdin.take());
+        self.keeper.wait()?;
+        fs::remove_file(self.dir.join("data/postmaster.pid")).ok();
+        self.keeper = keep(&self.bin, &self.dir, self.port, &[], unprivileged_user()?)?;
+        self.keep_files = false;
+        self.wait_until_ready()
+    }
+
+    fn wait_until_ready(&self) -> Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while let Err(error) = block_on(connect(self.url("postgres"))) {
+            if Instant::now() > deadline {
+                let log = fs::read_to_string(self.dir.join("log")).unwrap_or_default();
+                bail!("PostgreSQL does not answer: {error:#}\n{log}");
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    /// Migrates one database, of which [`Postgres::database`] makes copies.
+    fn make_template(&self) -> Result<()> {
+        self.execute("CREATE DATABASE brownie_template")?;
+        let database = brownie_migration::Database {
+            url: self.url("brownie_template"),
+            wait: Duration::from_secs(10),
+        };
+        block_on(async move { Ok(brownie_migration::apply(&database).await?) })?;
+        Ok(())
+    }
+
+    /// Makes a migrated database of its own for a test.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub fn database(&'static self) -> Database {
+        self.new_database("TEMPLATE brownie_template")
+    }
+
+    /// Makes an empty database for a test.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub fn empty_database(&'static self) -> Database {
+        self.new_database("")
+    }
+
+    fn new_database(&'static self, options: &str) -> Database {
+        let name = format!("t_{}", serial());
+        if let Err(error) = self.execute(&format!("CREATE DATABASE {name} {options}")) {
+            panic!("no database for this test: {error:#}");
+        }
+        Database { postgres: self, url: self.url(&name), name }
+    }
+
+    /// Runs SQL as superuser in the database `postgres`.
+    ///
+    /// # Errors
+    /// What the server said.
+    pub fn execute(&self, sql: &str) -> Result<()> {
+        let (url, sql) = (self.url("postgres"), sql.to_owned());
+        block_on(async move { Ok(connect(url).await?.batch_execute(&sql).await?) })
+    }
+
+    /// Returns the URL of a database in this cluster.
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}?sslmode=disable", self.port)
+    }
+
+    /// Returns the port that it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        drop(self.keeper.stdin.take());
+        let _ = self.keeper.wait();
+        if !self.keep_files {
+            let _ = fs::remove_dir_all(&self.dir);
+        }
+    }
+}
+
+/// A migrated database that is dropped with this value.
+#[derive(Debug)]
+pub struct Database {
+    postgres: &'static Postgres,
+    name: String,
+    url: String,
+}
+
+impl Database {
+    /// Returns its URL, for a superuser.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Returns its URL through a proxy on another port.
+    pub fn url_via(&self, port: u16) -> String {
+        self.url.replace(&format!(":{}/", self.postgres.port), &format!(":{port}/"))
+    }
+
+    /// Opens a connection besides the one under test.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub async fn connect(&self) -> tokio_postgres::Client {
+        match connect(self.url.clone()).await {
+            Ok(client) => client,
+            Err(error) => panic!("no connection to the test's database: {error:#}"),
+        }
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("kept until the test process ends: {}", self.url);
+            return;
+        }
+        let _ = self.postgres.execute(&format!("DROP DATABASE {} WITH (FORCE)", self.name));
+    }
+}
+
+/// Starts the server below a shell that ends it when our end of the pipe closes.
+fn keep(
+    bin: &Path,
+    dir: &Path,
+    port: u16,
+    settings: &[&str],
+    owner: Option<u32>,
+) -> Result<Child> {
+    let mut script = Command::new("sh");
+    script
+        .args(["-c", r#""$@" </dev/null >>log 2>&1 & server=$!; read -r _; kill -QUIT $server 2>/dev/null; wait $server"#, "keeper"])
+        .arg(bin.join("postgres"))
+        .arg("-D")
+        .arg(dir.join("data"))
+        .args(["-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200"])
+        .args(["-c", &format!("port={port}"), "-c", &format!("unix_socket_directories={}", dir.display())])
+        .args(settings.iter().flat_map(|setting| ["-c", setting]))
+        .current_dir(dir)
+        .stdin(Stdio::piped());
+    as_user(&mut script, owner).spawn().context("starting postgres")
+}
+
+fn as_user(command: &mut Command, owner: Option<u32>) -> &mut Command {
+    match owner {
+        Some(uid) => command.uid(uid).gid(uid),
+        None => command,
+    }
+}
+
+/// Returns whom a root's cluster runs as; none when we are not root.
+fn unprivileged_user() -> Result<Option<u32>> {
+    if id(&[])? != Some(0) {
+        return Ok(None);
+    }
+    match id(&["postgres"])? {
+        Some(uid) => Ok(Some(uid)),
+        None => id(&["nobody"]),
+    }
+}
+
+fn id(user: &[&str]) -> Result<Option<u32>> {
+    let output = Command::new("id").arg("-u").args(user).output().context("id")?;
+    Ok(String::from_utf8(output.stdout)?.trim().parse().ok())
+}
+
+#[expect(clippy::disallowed_methods, reason = "the tests' own setting, read once")]
+fn find_programs() -> Result<PathBuf> {
+    let mut places: Vec<PathBuf> = Vec::new();
+    places.extend(env::var("BROWNIE_TEST_PG_BIN").ok().map(PathBuf::from));
+    places.extend(env::var("PATH").iter().flat_map(env::split_paths));
+    let mut debian: Vec<PathBuf> = fs::read_dir("/usr/lib/postgresql")
+        .map(|entries| entries.flatten().map(|entry| entry.path().join("bin")).collect())
+        .unwrap_or_default();
+    debian.sort();
+    places.extend(debian.into_iter().rev());
+    places
+        .into_iter()
+        .find(|place| place.join("initdb").exists() && place.join("postgres").exists())
+        .context("no initdb: install postgresql, or name its programs in BROWNIE_TEST_PG_BIN")
+}
+
+async fn connect(url: String) -> Result<tokio_postgres::Client> {
+    let (client, connection) = tokio_postgres::connect(&url, NoTls).await?;
+    tokio::spawn(connection);
+    Ok(client)
+}
+
+/// Runs `work` to its end on a thread of its own: callers may be inside a runtime.
+fn block_on<T: Send>(work: impl Future<Output = Result<T>> + Send) -> Result<T> {
+    thread::scope(|scope| {
+        let worker = scope.spawn(|| {
+            tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+        });
+        match worker.join() {
+            Ok(outcome) => outcome,
+            Err(_) => bail!("the worker thread panicked"),
+        }
+    })
+}
+
+fn serial() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
