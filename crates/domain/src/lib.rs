@@ -9,6 +9,7 @@ mod document;
 mod ids;
 mod incident;
 mod kinds;
+mod number;
 mod page;
 mod permission;
 mod text;
@@ -22,6 +23,7 @@ pub use ids::{
 };
 pub use incident::{IllegalTransition, IncidentStatus, Progress};
 pub use kinds::{AgentType, ConfigStatus, ConfigType, Priority, Severity};
+pub use number::AtLeast;
 pub use page::{Cursor, InvalidCursor, List, Page, PageRequest, Position};
 pub use permission::{Action, Reach, Role};
 pub use text::{

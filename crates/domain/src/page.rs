@@ -14,6 +14,8 @@ kinds! {
         AgentConfigs = "agent_configs",
         /// Incidents of a team.
         Incidents = "incidents",
+        /// The organizations that a caller sees.
+        Organizations = "organizations",
         /// Statistics of a team or an organization.
         Stats = "stats",
         /// Teams of an organization.

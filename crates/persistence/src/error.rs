@@ -96,6 +96,9 @@ pub enum Error {
     /// The organization would be left without anybody to administer it.
     #[error("the last admin of the organization cannot be removed or demoted")]
     LastAdmin,
+    /// A user cannot be taken out of their home team.
+    #[error("this is the user's home team; give them another one, or delete the user")]
+    HomeTeam,
     /// The database refused a value that the types let through.
     #[error("the database refused a value{}", constraint.as_deref().map(|name| format!(" ({name})")).unwrap_or_default())]
     Rejected {

@@ -19,7 +19,7 @@
 //!     let ctx = OrgContext::for_job(org_id, "nightly-sync", request_id);
 //!
 //!     for team in store.org(&ctx).teams().list(PageRequest::default()).await?.items {
-//!         println!("{} {} v{}", team.id, team.name, team.version);
+//!         println!("{} {} v{}", team.id, team.name, team.stamps.version);
 //!     }
 //!     let new = NewTeam {
 //!         name: "Platform".parse()?,
@@ -34,28 +34,39 @@
 //! }
 //! ```
 
+mod agent_configs;
 mod context;
-#[cfg(not(feature = "engine-sqlx"))]
-mod engine;
-#[cfg(feature = "engine-sqlx")]
-#[path = "engine_sqlx/mod.rs"]
 mod engine;
 mod entity;
 mod error;
+mod incidents;
+mod memberships;
+mod organizations;
 mod patch;
 mod record;
 mod scope;
 mod sqlstate;
+mod stats;
 mod store;
 mod system;
 mod teams;
 mod users;
 
+pub use agent_configs::{
+    AgentConfig, AgentConfigFilter, AgentConfigPatch, AgentConfigs, NewAgentConfig,
+};
 pub use context::{Actor, OrgContext, Principal, SystemContext};
 pub use error::{Error, Resource, Result};
+pub use incidents::{
+    Created, Incident, IncidentFilter, IncidentPatch, Incidents, NewIncident,
+};
+pub use memberships::{Member, Memberships};
+pub use organizations::{Organization, OrganizationPatch, Organizations};
+pub use patch::Stamps;
+pub use scope::{OrgScope, Reading, Writing};
 #[doc(hidden)]
 pub use sqlstate::known_constraints;
-pub use scope::{OrgScope, Reading, Writing};
+pub use stats::{NewStat, Stat, StatFilter, Stats};
 pub use store::{OrgTx, PoolOptions, Store};
 pub use system::{Account, SignUp, SystemScope};
 pub use teams::{NewTeam, Team, TeamPatch, Teams};

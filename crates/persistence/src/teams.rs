@@ -2,14 +2,14 @@
 
 use brownie_domain::{
     Change, Description, Document, OrganizationId, Page, PageRequest, Position, Slug, TeamId, TeamName,
-    Timestamp, UserId, Version,
+    Version,
 };
 use sea_orm::{ActiveValue::Set, ColumnTrait, QueryFilter};
 
 use crate::{
     Error, OrgScope, Resource, Result, Writing,
     entity::{organizations, teams},
-    patch::{Stored, change, set},
+    patch::{Stamps, Stored, change, set, stamps},
 };
 
 
@@ -31,16 +31,8 @@ pub struct Team {
     pub is_active: bool,
     /// Permissions by user id, kept for the original's clients. Nothing reads them.
     pub permissions: Document,
-    /// When it was created.
-    pub created_at: Timestamp,
-    /// By whom, if by a person.
-    pub created_by: Option<UserId>,
-    /// When it was last changed.
-    pub updated_at: Timestamp,
-    /// By whom, if by a person.
-    pub updated_by: Option<UserId>,
-    /// How often it was written.
-    pub version: Version,
+    /// Who wrote the row, when, and how often.
+    pub stamps: Stamps,
 }
 
 /// A team to be created.
@@ -187,11 +179,7 @@ impl TryFrom<teams::Model> for Team {
             description: stored.read_optional("description", row.description)?,
             is_active: row.is_active,
             permissions: stored.read("permissions", row.permissions)?,
-            created_at: row.created_at,
-            created_by: row.created_by.map(UserId::from_uuid),
-            updated_at: row.updated_at,
-            updated_by: row.updated_by.map(UserId::from_uuid),
-            version: stored.read("version", row.version)?,
+            stamps: stamps!(row, stored),
         })
     }
 }

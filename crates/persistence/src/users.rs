@@ -2,14 +2,14 @@
 
 use brownie_domain::{
     AvatarUrl, Change, Document, EmailAddress, FullName, OrganizationId, Page, PageRequest,
-    Position, Role, TeamId, Timestamp, UserId, Username, Version,
+    Position, Role, TeamId, UserId, Username, Version,
 };
 use sea_orm::{ActiveValue::Set, ColumnTrait, QueryFilter};
 
 use crate::{
     Error, OrgScope, Resource, Result, Writing,
     entity::{organizations, teams, users},
-    patch::{Stored, change, set},
+    patch::{Stamps, Stored, change, set, stamps},
 };
 
 /// A user. The hash of their password never leaves the crate with it.
@@ -37,16 +37,8 @@ pub struct User {
     pub role: Role,
     /// Their own settings.
     pub preferences: Document,
-    /// When they were created.
-    pub created_at: Timestamp,
-    /// By whom, if by a person.
-    pub created_by: Option<UserId>,
-    /// When they were last changed.
-    pub updated_at: Timestamp,
-    /// By whom, if by a person.
-    pub updated_by: Option<UserId>,
-    /// How often the row was written.
-    pub version: Version,
+    /// Who wrote the row, when, and how often.
+    pub stamps: Stamps,
 }
 
 /// A user to be created.
@@ -296,11 +288,7 @@ impl TryFrom<users::Model> for User {
             team_id: TeamId::from_uuid(row.team_id),
             role: stored.read("role", row.role)?,
             preferences: stored.read("preferences", row.preferences)?,
-            created_at: row.created_at,
-            created_by: row.created_by.map(UserId::from_uuid),
-            updated_at: row.updated_at,
-            updated_by: row.updated_by.map(UserId::from_uuid),
-            version: stored.read("version", row.version)?,
+            stamps: stamps!(row, stored),
         })
     }
 }

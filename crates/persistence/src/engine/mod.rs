@@ -13,7 +13,10 @@ mod connect;
 mod unit;
 mod values;
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 
 use brownie_domain::OrganizationId;
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod};
@@ -50,6 +53,7 @@ impl Engine {
             None => Manager::from_config(target.config, NoTls, manager_config),
         };
         let session = session_settings(options);
+        let silence_noticed = Arc::new(Mutex::new(None::<Instant>));
         let pool = Pool::builder(manager)
             .max_size(options.max_connections)
             .wait_timeout(Some(options.acquire_timeout))
@@ -62,17 +66,25 @@ impl Engine {
                     client.batch_execute(&session).await.map_err(HookError::Backend)
                 })
             }))
-            // A connection that has rested may be dead without knowing it.
-            .pre_recycle(Hook::async_fn(|client, metrics| {
+            // A connection that has rested may be dead without knowing it. Where one is, the others
+            // that rested as long are not asked one by one: each would cost the wait again.
+            .pre_recycle(Hook::async_fn(move |client, metrics| {
                 let rested = metrics.last_used();
+                let silence = Arc::clone(&silence_noticed);
                 Box::pin(async move {
+                    if silence.lock().is_ok_and(|at| at.is_some_and(|at| at.elapsed() < rested)) {
+                        return Err(HookError::message("rested since before the network fell silent"));
+                    }
                     if rested < TRUSTED_IDLE {
                         return Ok(());
                     }
-                    match timeout(PING_LIMIT, client.simple_query("")).await {
-                        Ok(answer) => answer.map(drop).map_err(HookError::Backend),
-                        Err(_) => Err(HookError::message("an idle connection did not answer")),
+                    if let Ok(answer) = timeout(PING_LIMIT, client.simple_query("")).await {
+                        return answer.map(drop).map_err(HookError::Backend);
                     }
+                    if let Ok(mut at) = silence.lock() {
+                        *at = Some(Instant::now());
+                    }
+                    Err(HookError::message("an idle connection did not answer"))
                 })
             }))
             .build()

@@ -1,0 +1,132 @@
+//! `brownie-server`: the HTTP API on a PostgreSQL server.
+//!
+//! Exit codes: 0 stopped as told, 1 failed, 2 settings that cannot be used.
+
+use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use brownie_api::{Deps, Listen, Schema, SchemaRule, Service};
+use brownie_auth::{Passwords, TokenKey, Tokens};
+use brownie_config::{DatabaseSettings, LogSettings, Reader, Secret, ServiceSettings};
+use brownie_domain::{RandomIds, RequestId, SystemClock};
+use brownie_metrics::Exporter;
+use brownie_migration::{LEDGER, Standing};
+use brownie_persistence::{PoolOptions, Store, SystemContext};
+use clap::Parser;
+use tokio::time::{Instant, sleep};
+
+/// Serves the Brownie Metadata Database over HTTP. Settings come from the environment; env.example
+/// lists them.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Args {
+    /// Print what the settings amount to, secrets hidden, and stop.
+    #[arg(long)]
+    print_config: bool,
+    /// How many seconds to wait for the database and its migrations.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    wait: u64,
+}
+
+struct Settings {
+    database: DatabaseSettings,
+    service: ServiceSettings,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    let mut reader = Reader::from_process();
+    let settings = Settings {
+        database: DatabaseSettings::read(&mut reader),
+        service: ServiceSettings::read(&mut reader, true),
+    };
+    let log = LogSettings::read(&mut reader, true);
+    if args.print_config {
+        for (name, value) in reader.effective() {
+            println!("{name}={value}");
+        }
+    }
+    let unknown = reader.unknown();
+    if let Err(problems) = reader.finish() {
+        eprintln!("brownie-server: {problems}");
+        return ExitCode::from(2);
+    }
+    if args.print_config {
+        return ExitCode::SUCCESS;
+    }
+    brownie_logging::start(&log.level, log.json);
+    for name in unknown {
+        tracing::warn!(name, "nothing reads this variable; is it misspelt?");
+    }
+    match run(settings, Duration::from_secs(args.wait)).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("brownie-server: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(settings: Settings, wait: Duration) -> Result<()> {
+    let Settings { database, service } = settings;
+    // Before anything else: a port in use is said at once, not after the wait for a database.
+    let api = SocketAddr::new(service.host, service.port);
+    let metrics = SocketAddr::new(service.host, service.metrics_port);
+    let listen = Listen::on(api, metrics, service.workers)?;
+
+    let store = Store::new(&PoolOptions {
+        max_connections: database.pool_size,
+        acquire_timeout: database.pool_timeout,
+        statement_timeout: database.statement_timeout,
+        lock_timeout: database.lock_timeout,
+        ..PoolOptions::new(database.url.expose())
+    })?;
+    wait_for_schema(&store, wait).await?;
+
+    let key = TokenKey::from_secret(service.jwt_secret.as_ref().map_or("", Secret::expose));
+    let deps = Deps {
+        store,
+        tokens: Tokens::new(&key, service.jwt_lifetime),
+        passwords: Passwords::new(std::thread::available_parallelism().map_or(1, usize::from)),
+        exporter: Exporter::install().context("metrics cannot be recorded")?,
+        clock: Arc::new(SystemClock),
+        ids: Arc::new(RandomIds),
+        schema: SchemaRule { ledger: LEDGER, judge },
+    };
+    let service = Service::new(listen, deps);
+    tracing::info!(address = %service.address()?, "serving");
+    service.run().await.context("the service stopped")
+}
+
+fn judge(applied: &[String]) -> Schema {
+    let standing = Standing::of(applied);
+    Schema { servable: standing.can_serve(), detail: standing.to_string() }
+}
+
+/// Waits until the database answers with a schema that can be served, as it does while init
+/// containers are still at work.
+async fn wait_for_schema(store: &Store, wait: Duration) -> Result<()> {
+    let deadline = Instant::now() + wait;
+    let ctx = SystemContext::for_visitor(RequestId::from_uuid(uuid::Uuid::nil()));
+    loop {
+        let obstacle = match store.system(&ctx).applied_migrations(LEDGER).await {
+            Ok(applied) => match judge(&applied) {
+                Schema { servable: true, detail } => {
+                    tracing::info!(detail, "the database is there");
+                    return Ok(());
+                }
+                Schema { servable: false, detail } => detail,
+            },
+            Err(error) => format!(
+                "the database cannot be reached ({}); is it there, and is DATABASE_URL right?",
+                brownie_logging::chain(&error)
+            ),
+        };
+        if Instant::now() >= deadline {
+            bail!("{obstacle}");
+        }
+        tracing::info!(obstacle, "waiting");
+        sleep(Duration::from_millis(500)).await;
+    }
+}

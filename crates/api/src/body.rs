@@ -1,0 +1,223 @@
+//! What comes in, read strictly: bodies, queries, and the version a change is made on.
+
+use std::pin::Pin;
+
+use actix_web::{
+    FromRequest, HttpRequest,
+    dev::Payload,
+    http::header,
+    web::{self, Bytes},
+};
+use brownie_domain::{Cursor, List, PageRequest, Version};
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+
+use crate::{Code, Problem};
+
+/// The most bytes a body may have.
+pub(crate) const MAX_BODY: usize = 1024 * 1024;
+
+/// A JSON body. Broken JSON is 400, a value that cannot be accepted 422 with a pointer to it.
+#[derive(Debug)]
+pub struct Body<T>(pub T);
+
+impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let is_json = is_json(request);
+        let bytes = Bytes::from_request(request, payload);
+        Box::pin(async move {
+            if !is_json {
+                return Err(Problem::new(Code::UnsupportedMediaType));
+            }
+            let bytes =
+                bytes.await.map_err(|error| Problem::of_status(error.as_response_error().status_code()))?;
+            read_json(&bytes).map(Self)
+        })
+    }
+}
+
+/// `application/json`, or another type whose name ends in `+json`, such as RFC 7396's
+/// `application/merge-patch+json`.
+fn is_json(request: &HttpRequest) -> bool {
+    let value = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = value.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json")
+        || essence.to_ascii_lowercase().ends_with("+json")
+}
+
+fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let pointer = pointer(error.path());
+        refusal(&pointer, error.inner())
+    })?;
+    deserializer.end().map_err(|error| refusal("", &error))?;
+    Ok(value)
+}
+
+fn refusal(pointer: &str, error: &serde_json::Error) -> Problem {
+    if !error.is_data() {
+        let place = format!("at line {}, column {}", error.line(), error.column());
+        return Problem::with(Code::Malformed, format!("The body is not JSON: broken {place}."));
+    }
+    // "… at line 1 column 17" helps a machine's output no reader: the pointer says where.
+    let text = error.to_string();
+    let text = text.split(" at line ").next().unwrap_or_default();
+    Problem::field(pointer, text)
+}
+
+/// Writes a path as a JSON pointer (RFC 6901).
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    path.iter()
+        .filter_map(|segment| match segment {
+            Segment::Map { key } => Some(key.replace('~', "~0").replace('/', "~1")),
+            Segment::Seq { index } => Some(index.to_string()),
+            Segment::Enum { .. } | Segment::Unknown => None,
+        })
+        .map(|segment| format!("/{segment}"))
+        .collect()
+}
+
+/// Reads a field that may be left out but not be null, such as that of a required column in a
+/// patch. Fields of this kind need `#[serde(default)]`, too.
+pub(crate) fn some<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+/// The parameters of a request's query. An unknown or unreadable one is 422.
+#[derive(Debug)]
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned + 'static> FromRequest for Query<T> {
+    type Error = Problem;
+    type Future = std::future::Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        std::future::ready(
+            web::Query::<T>::from_query(request.query_string())
+                .map(|query| Self(query.into_inner()))
+                .map_err(|error| match error {
+                    actix_web::error::QueryPayloadError::Deserialize(error) => {
+                        Problem::field("query", error.to_string())
+                    }
+                    _ => Problem::new(Code::Malformed),
+                }),
+        )
+    }
+}
+
+/// A parameter of the path. One that cannot be read names nothing: 404.
+#[derive(Debug, Clone, Copy)]
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned + 'static> FromRequest for Path<T> {
+    type Error = Problem;
+    type Future = std::future::Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let path = actix_web::web::Path::<T>::extract(request).into_inner();
+        std::future::ready(path.map(|path| Self(path.into_inner())).map_err(|_| {
+            Problem::with(Code::NotFound, "The path names nothing: its ids must be UUIDs.")
+        }))
+    }
+}
+
+/// Which part of a list is wanted, as the query says it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Paging {
+    pub(crate) limit: Option<u64>,
+    pub(crate) cursor: Option<String>,
+}
+
+impl Paging {
+    /// Reads the request for a page of `list`.
+    pub(crate) fn of(limit: Option<u64>, cursor: Option<&str>, list: List) -> Result<PageRequest, Problem> {
+        let after = cursor.map(|cursor| Cursor::read(list, cursor)).transpose()?;
+        Ok(PageRequest::new(limit.unwrap_or(PageRequest::DEFAULT_LIMIT), after)?)
+    }
+}
+
+/// The version that a change is made on, from `If-Match`: the ETag as it was read (`"v3"`), or, as
+/// the original's clients send it, the bare number.
+#[derive(Debug, Clone, Copy)]
+pub struct IfMatch(pub Version);
+
+impl FromRequest for IfMatch {
+    type Error = Problem;
+    type Future = std::future::Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        std::future::ready(match request.headers().get(header::IF_MATCH) {
+            None => Err(Problem::new(Code::PreconditionRequired)),
+            Some(value) => value
+                .to_str()
+                .ok()
+                .map(|text| text.trim().trim_matches('"'))
+                .and_then(|text| text.strip_prefix('v').unwrap_or(text).parse::<i64>().ok())
+                .and_then(|number| Version::try_from(number).ok())
+                .map(Self)
+                .ok_or_else(|| {
+                    Problem::with(Code::Malformed, "If-Match must be an ETag such as \"v3\".")
+                }),
+        })
+    }
+}
+
+/// Refuses a body that names another parent than the path does. The original's clients send both.
+pub(crate) fn same<T: PartialEq>(in_body: Option<T>, in_path: T, pointer: &str) -> Result<(), Problem> {
+    match in_body {
+        Some(id) if id != in_path => Err(Problem::field(pointer, "is not the one in the path")),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use brownie_domain::TeamName;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct In {
+        #[expect(dead_code, reason = "read for its errors")]
+        team: Inner,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Inner {
+        #[expect(dead_code, reason = "read for its errors")]
+        name: TeamName,
+    }
+
+    fn problem(body: &str) -> String {
+        read_json::<In>(body.as_bytes()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_refused_value_is_pointed_at() {
+        assert_eq!(
+            problem(r#"{"team": {"name": ""}}"#),
+            "invalid: /team/name team name must have 1 to 255 characters, not 0"
+        );
+    }
+
+    #[test]
+    fn an_unknown_field_is_refused_by_name() {
+        assert!(problem(r#"{"team": {"name": "x", "nmae": 1}}"#).contains("unknown field `nmae`"));
+    }
+
+    #[test]
+    fn broken_json_is_malformed() {
+        assert!(problem("{\"team\": ").starts_with("malformed"));
+        assert!(problem(r#"{"team": {"name": "x"}} trailing"#).starts_with("malformed"));
+        assert!(problem(&format!("{}1{}", "[".repeat(200), "]".repeat(200))).len() < 200);
+    }
+}

@@ -1,0 +1,62 @@
+//! The HTTP API of the metadata database.
+//!
+//! [`routes`] has the whole URL map on one screen. A handler reads what came in ([`body`]), says in
+//! its first parameter who may call it ([`access`]), asks the store, and answers ([`view`]) or
+//! returns a [`Problem`]. [`Service`] listens.
+
+pub mod access;
+pub mod body;
+mod health;
+mod observe;
+mod problem;
+pub mod routes;
+mod service;
+mod v1;
+mod view;
+
+use std::sync::Arc;
+
+use brownie_auth::{Passwords, Tokens};
+use brownie_domain::{Clock, IdSource};
+use brownie_metrics::Exporter;
+use brownie_persistence::Store;
+
+pub use problem::{Code, FieldError, Problem};
+pub use service::{Listen, Service};
+
+/// What the handlers work with.
+#[derive(Debug, Clone)]
+pub struct Deps {
+    /// The rows.
+    pub store: Store,
+    /// Signs and reads access tokens.
+    pub tokens: Tokens,
+    /// Hashes and checks passwords.
+    pub passwords: Passwords,
+    /// Prints the metrics.
+    pub exporter: Exporter,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Makes ids.
+    pub ids: Arc<dyn IdSource>,
+    /// Judges whether the database's schema can be served.
+    pub schema: SchemaRule,
+}
+
+/// The rule of which schema can be served, lent by the crate that makes the schema.
+#[derive(Debug, Clone, Copy)]
+pub struct SchemaRule {
+    /// The table that records the applied migrations.
+    pub ledger: &'static str,
+    /// Judges by their names.
+    pub judge: fn(&[String]) -> Schema,
+}
+
+/// What the rule says of a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schema {
+    /// Whether requests can be served on it.
+    pub servable: bool,
+    /// Why, or why not.
+    pub detail: String,
+}

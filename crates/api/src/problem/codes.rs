@@ -1,0 +1,97 @@
+//! The one table from error code to HTTP. A code is part of the interface: clients match on it, and
+//! `/problems/{code}` explains it.
+
+use actix_web::http::StatusCode;
+
+macro_rules! codes {
+    ($($name:ident = $code:literal, $status:ident, $title:literal, $meaning:literal;)+) => {
+        /// What is wrong with a request, or with us.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Code {
+            $(#[doc = $meaning] $name,)+
+        }
+
+        impl Code {
+            /// All codes, in the order of their status.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// Returns the code as clients see it.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $code,)+ }
+            }
+
+            /// Returns the status it is answered with.
+            pub const fn status(self) -> StatusCode {
+                match self { $(Self::$name => StatusCode::$status,)+ }
+            }
+
+            /// Returns the title, the same for each occurrence.
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$name => $title,)+ }
+            }
+
+            /// Returns what it means and what to do.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$name => $meaning,)+ }
+            }
+        }
+    };
+}
+
+codes! {
+    Malformed = "malformed", BAD_REQUEST, "Malformed request",
+        "The request cannot be read: its JSON is broken, or a header is.";
+    InvalidCursor = "invalid_cursor", BAD_REQUEST, "Invalid cursor",
+        "The cursor does not belong to this list. Start again without one.";
+    Unauthenticated = "unauthenticated", UNAUTHORIZED, "Not authenticated",
+        "The request needs a valid access token: Authorization: Bearer ... . Log in for one.";
+    WrongCredentials = "wrong_credentials", UNAUTHORIZED, "Incorrect email or password",
+        "No active account has this e-mail and password.";
+    Forbidden = "forbidden", FORBIDDEN, "Not allowed",
+        "Your role does not allow this. docs/permissions.md has the table.";
+    NotFound = "not_found", NOT_FOUND, "Not found",
+        "There is no such thing in your organization, or it is deleted.";
+    MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "Method not allowed",
+        "The path exists, but not with this method. The Allow header lists those it has.";
+    AlreadyExists = "already_exists", CONFLICT, "Already exists",
+        "Another one has the value that must be unique.";
+    IllegalTransition = "illegal_transition", CONFLICT, "Illegal transition",
+        "The incident cannot move there from where it stands.";
+    LimitReached = "limit_reached", CONFLICT, "Limit reached",
+        "The organization has as many of these as it may.";
+    LastAdmin = "last_admin", CONFLICT, "Last admin",
+        "The organization would be left without an admin. Make somebody else one first.";
+    HomeTeam = "home_team", CONFLICT, "Home team",
+        "A user cannot be taken out of their home team. Give them another one, or delete the user.";
+    OrganizationNeeded = "organization_needed", CONFLICT, "Organization needed",
+        "The e-mail and password fit accounts in several organizations. Send \"organization\" with the slug of one.";
+    Stale = "stale_version", PRECONDITION_FAILED, "Stale version",
+        "Somebody else changed it since. Read it again, and send its ETag as If-Match.";
+    TooLarge = "too_large", PAYLOAD_TOO_LARGE, "Too large",
+        "The body is larger than this service takes.";
+    UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "Unsupported media type",
+        "Send the body as application/json.";
+    Invalid = "invalid", UNPROCESSABLE_ENTITY, "Invalid value",
+        "A value cannot be accepted. errors says which and why.";
+    PreconditionRequired = "precondition_required", PRECONDITION_REQUIRED, "Precondition required",
+        "Changes name the version they are made on: send the ETag you read as If-Match.";
+    Internal = "internal", INTERNAL_SERVER_ERROR, "Internal error",
+        "Something is wrong with us. The request_id finds it in our logs.";
+    Unavailable = "unavailable", SERVICE_UNAVAILABLE, "Unavailable",
+        "The service cannot answer now, often because its database cannot. Try again after Retry-After seconds.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Code;
+
+    #[test]
+    fn no_code_is_there_twice_and_each_reads_well_in_a_url() {
+        let mut codes: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        assert!(codes.iter().all(|code| code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')));
+        let count = codes.len();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), count);
+    }
+}

@@ -1,0 +1,133 @@
+//! Problem documents (RFC 9457): every answer that is an error.
+//!
+//! Inner text never travels outward: a 5xx says only what its code means, and the log line with the
+//! same `request_id` says the rest.
+
+mod codes;
+mod convert;
+
+use actix_web::{
+    HttpResponse, ResponseError,
+    body::BoxBody,
+    http::{StatusCode, header},
+};
+use brownie_domain::RequestId;
+use serde::Serialize;
+
+pub use codes::Code;
+
+/// What is wrong with one field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    /// Where it is: a JSON pointer (RFC 6901) into the body, or the name of a parameter.
+    pub pointer: String,
+    /// What is wrong with it.
+    pub detail: String,
+}
+
+/// An error on its way to a client.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {detail}", code.as_str())]
+pub struct Problem {
+    code: Code,
+    detail: String,
+    errors: Vec<FieldError>,
+}
+
+/// How many seconds a client should wait before it tries again.
+const RETRY_AFTER: &str = "1";
+
+/// The document's media type.
+const MEDIA_TYPE: &str = "application/problem+json";
+
+#[derive(Serialize)]
+struct Document<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    code: &'a str,
+    request_id: Option<RequestId>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldError],
+}
+
+impl Problem {
+    /// A problem that its code says all about.
+    pub fn new(code: Code) -> Self {
+        Self { code, detail: code.meaning().to_owned(), errors: Vec::new() }
+    }
+
+    /// A problem with words of its own. They reach the client.
+    pub fn with(code: Code, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), errors: Vec::new() }
+    }
+
+    /// A value that cannot be accepted.
+    pub fn field(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        let (pointer, detail) = (pointer.into(), detail.into());
+        Self {
+            code: Code::Invalid,
+            detail: format!("{pointer} {detail}"),
+            errors: vec![FieldError { pointer, detail }],
+        }
+    }
+
+    /// The problem that a bare status stands for: what actix answers without asking us.
+    pub fn of_status(status: StatusCode) -> Self {
+        match status {
+            StatusCode::NOT_FOUND => Self::with(Code::NotFound, "There is nothing at this path."),
+            StatusCode::METHOD_NOT_ALLOWED => Self::new(Code::MethodNotAllowed),
+            StatusCode::PAYLOAD_TOO_LARGE => Self::new(Code::TooLarge),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::new(Code::UnsupportedMediaType),
+            StatusCode::SERVICE_UNAVAILABLE => Self::new(Code::Unavailable),
+            status if status.is_client_error() => Self::new(Code::Malformed),
+            _ => Self::new(Code::Internal),
+        }
+    }
+
+    /// Returns the code.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// Writes the document.
+    pub(crate) fn response(&self, request_id: Option<RequestId>) -> HttpResponse {
+        let status = self.code.status();
+        let mut response = HttpResponse::build(status);
+        response.content_type(MEDIA_TYPE);
+        match status {
+            StatusCode::UNAUTHORIZED => {
+                response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
+            }
+            StatusCode::SERVICE_UNAVAILABLE => {
+                response.insert_header((header::RETRY_AFTER, RETRY_AFTER));
+            }
+            _ => {}
+        }
+        let document = Document {
+            r#type: format!("/problems/{}", self.code.as_str()),
+            title: self.code.title(),
+            status: status.as_u16(),
+            detail: if status.is_server_error() { self.code.meaning() } else { &self.detail },
+            code: self.code.as_str(),
+            request_id,
+            errors: &self.errors,
+        };
+        match serde_json::to_string(&document) {
+            Ok(body) => response.body(body),
+            Err(_) => response.finish(),
+        }
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.code.status()
+    }
+
+    /// The `observe` middleware writes it again, with the request id that is not known here.
+    fn error_response(&self) -> HttpResponse<BoxBody> {
+        self.response(None)
+    }
+}

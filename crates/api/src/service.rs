@@ -1,0 +1,139 @@
+//! The service as a whole: two listeners, one for the API and one for the metrics alone.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    time::Duration,
+};
+
+use actix_web::{
+    App, HttpServer,
+    middleware::{NormalizePath, from_fn},
+    web,
+};
+use brownie_metrics::Exporter;
+
+use crate::{Code, Deps, Problem, access, body, health, observe, routes};
+
+/// How to listen.
+#[derive(Debug)]
+pub struct Listen {
+    /// The API's socket.
+    pub api: TcpListener,
+    /// The socket of `/metrics` alone.
+    pub metrics: TcpListener,
+    /// Threads that handle requests; none for as many as there are cores.
+    pub workers: Option<usize>,
+}
+
+impl Listen {
+    /// Binds both sockets.
+    ///
+    /// # Errors
+    /// When an address is in use or is not ours. The message says which, and what to do.
+    pub fn on(api: SocketAddr, metrics: SocketAddr, workers: Option<usize>) -> io::Result<Self> {
+        Ok(Self {
+            api: bind(api, "METADATA_PORT")?,
+            metrics: bind(metrics, "METRICS_PORT")?,
+            workers,
+        })
+    }
+}
+
+fn bind(address: SocketAddr, variable: &str) -> io::Result<TcpListener> {
+    TcpListener::bind(address).map_err(|error| {
+        let advice = match error.kind() {
+            io::ErrorKind::AddrInUse => format!("is in use; stop what listens there, or set {variable}"),
+            _ => format!("cannot be listened on ({error}); set METADATA_HOST or {variable}"),
+        };
+        io::Error::new(error.kind(), format!("{address} {advice}"))
+    })
+}
+
+/// How long requests under way may take after a signal to stop.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// A service that is set up and not yet running.
+#[derive(Debug)]
+pub struct Service {
+    listen: Listen,
+    deps: Deps,
+}
+
+impl Service {
+    /// Puts a service together.
+    pub fn new(listen: Listen, deps: Deps) -> Self {
+        Self { listen, deps }
+    }
+
+    /// Returns the address of the API, with the port that was really taken.
+    ///
+    /// # Errors
+    /// When the socket is gone.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listen.api.local_addr()
+    }
+
+    /// Serves until the process is told to stop (SIGTERM, SIGINT): then it takes no more requests,
+    /// finishes those under way, waits for their units of work, and returns.
+    ///
+    /// # Errors
+    /// When the sockets cannot be used.
+    pub async fn run(self) -> io::Result<()> {
+        let Self { listen, deps } = self;
+        let upkeep = upkeep(deps.exporter.clone());
+        let store = deps.store.clone();
+        let shared = web::Data::new(deps);
+
+        let for_metrics = shared.clone();
+        let metrics = HttpServer::new(move || {
+            App::new()
+                .app_data(for_metrics.clone())
+                .route("/metrics", web::get().to(health::metrics))
+        })
+        .workers(1)
+        .disable_signals()
+        .listen(listen.metrics)?
+        .run();
+        let metrics_handle = metrics.handle();
+        let metrics = tokio::spawn(metrics);
+
+        let mut api = HttpServer::new(move || {
+            App::new()
+                .app_data(shared.clone())
+                .app_data(web::PayloadConfig::new(body::MAX_BODY))
+                .wrap(from_fn(access::identify))
+                .wrap(NormalizePath::trim())
+                .wrap(from_fn(observe::observe))
+                .configure(routes::configure)
+                .default_service(web::to(nothing_here))
+        })
+        .client_request_timeout(Duration::from_secs(10))
+        .shutdown_timeout(GRACE.as_secs());
+        if let Some(workers) = listen.workers {
+            api = api.workers(workers.max(1));
+        }
+        let outcome = api.listen(listen.api)?.run().await;
+
+        store.close().await;
+        metrics_handle.stop(true).await;
+        let _ = metrics.await;
+        upkeep.abort();
+        outcome
+    }
+}
+
+/// Keeps the histograms from growing for ever.
+fn upkeep(exporter: Exporter) -> tokio::task::JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut tick = tokio::time::interval(Exporter::UPKEEP_INTERVAL);
+        loop {
+            tick.tick().await;
+            exporter.upkeep();
+        }
+    })
+}
+
+async fn nothing_here() -> Result<&'static str, Problem> {
+    Err(Problem::with(Code::NotFound, "There is nothing at this path."))
+}

@@ -1,0 +1,113 @@
+//! `/auth`: coming in.
+
+use actix_web::{HttpRequest, HttpResponse, http::header, web};
+use brownie_auth::{Claims, Password, PasswordHash};
+use brownie_domain::{EmailAddress, FullName, OrganizationName, Slug, TeamName, Username};
+use brownie_persistence::{SignUp, SystemContext};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Code, Deps, Problem,
+    access::{Org, perm, request_id},
+    body::Body,
+};
+
+use super::users;
+
+/// Somebody who founds an organization.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SignUpBody {
+    email: EmailAddress,
+    password: Password,
+    username: Username,
+    #[serde(default)]
+    full_name: Option<FullName>,
+    organization_name: OrganizationName,
+    /// Made of the name unless given.
+    #[serde(default)]
+    organization_slug: Option<Slug>,
+    team_name: TeamName,
+}
+
+/// Somebody who comes back.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LogInBody {
+    email: EmailAddress,
+    password: Password,
+    /// The slug of an organization, for whoever has accounts in several.
+    #[serde(default)]
+    organization: Option<Slug>,
+}
+
+/// What lets somebody in.
+#[derive(Serialize)]
+struct TokenView<'a> {
+    access_token: &'a str,
+    token_type: &'static str,
+    expires_in: u64,
+}
+
+/// Answers with a token, which nobody on the way may keep (RFC 6749 section 5.1).
+fn token(deps: &Deps, claims: Claims, mut response: actix_web::HttpResponseBuilder) -> Result<HttpResponse, Problem> {
+    let token = deps.tokens.issue(claims, deps.clock.now())?;
+    Ok(response.insert_header((header::CACHE_CONTROL, "no-store")).json(TokenView {
+        access_token: token.expose(),
+        token_type: "bearer",
+        expires_in: token.expires_in.as_secs(),
+    }))
+}
+
+pub(crate) async fn sign_up(
+    deps: web::Data<Deps>,
+    request: HttpRequest,
+    Body(body): Body<SignUpBody>,
+) -> Result<HttpResponse, Problem> {
+    let slug = body
+        .organization_slug
+        .unwrap_or_else(|| Slug::from_name(body.organization_name.as_str(), "organization"));
+    let new = SignUp {
+        organization: body.organization_name,
+        slug,
+        team: body.team_name,
+        email: body.email,
+        username: body.username,
+        full_name: body.full_name,
+        password_hash: deps.passwords.hash(body.password).await?.into_stored(),
+    };
+    let ctx = SystemContext::for_visitor(request_id(&request));
+    let user = deps.store.system(&ctx).sign_up(new).await?;
+    token(&deps, Claims { org_id: user.org_id, user_id: user.id }, HttpResponse::Created())
+}
+
+/// Takes as long for an account that is not there as for a wrong password.
+pub(crate) async fn log_in(
+    deps: web::Data<Deps>,
+    request: HttpRequest,
+    Body(body): Body<LogInBody>,
+) -> Result<HttpResponse, Problem> {
+    let LogInBody { email, password, organization } = body;
+    let ctx = SystemContext::for_visitor(request_id(&request));
+    let accounts = deps.store.system(&ctx).accounts(&email, organization.as_ref()).await?;
+    if accounts.is_empty() {
+        deps.passwords.verify_nothing(password.clone()).await?;
+    }
+    let mut open = Vec::new();
+    for account in accounts {
+        let hash = PasswordHash::from_stored(account.password_hash);
+        if deps.passwords.verify(password.clone(), hash).await? {
+            open.push(Claims { org_id: account.org_id, user_id: account.user_id });
+        }
+    }
+    match open.as_slice() {
+        [] => Err(Problem::with(Code::WrongCredentials, "Incorrect email or password")),
+        [claims] => token(&deps, *claims, HttpResponse::Ok()),
+        _ => Err(Problem::new(Code::OrganizationNeeded)),
+    }
+}
+
+pub(crate) async fn me(access: Org<perm::UsersRead>) -> Result<HttpResponse, Problem> {
+    let id = access.principal().user_id();
+    Ok(users::one(access.read().users().get(id).await?))
+}

@@ -1,0 +1,277 @@
+//! `/teams/{team_id}/incidents` and `/incidents/{incident_id}`.
+
+use actix_web::{HttpRequest, HttpResponse};
+use brownie_domain::{
+    Change, Description, Document, IncidentId, IncidentStatus, IncidentTitle, List, OrganizationId,
+    Priority, Progress, Severity, SourceName, Tags, TeamId, Timestamp, UserId,
+};
+use brownie_persistence::{Created, Incident, IncidentFilter, IncidentPatch, NewIncident};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Problem,
+    access::{InTeam, Item, perm},
+    body::{Body, IfMatch, Paging, Path, Query, same, some},
+    view::{self, StampsView},
+};
+
+/// An incident to be created.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct IncidentCreate {
+    title: IncidentTitle,
+    #[serde(default)]
+    description: Option<Description>,
+    #[serde(default = "open")]
+    status: IncidentStatus,
+    #[serde(default = "medium_priority")]
+    priority: Priority,
+    #[serde(default = "medium_severity")]
+    severity: Severity,
+    #[serde(default)]
+    source: Option<SourceName>,
+    #[serde(default)]
+    assigned_to: Option<UserId>,
+    #[serde(default)]
+    tags: Tags,
+    #[serde(default)]
+    incident_metadata: Document,
+    #[serde(default)]
+    team_id: Option<TeamId>,
+    #[serde(default)]
+    idempotency_key: Option<SourceName>,
+}
+
+fn open() -> IncidentStatus {
+    IncidentStatus::Open
+}
+
+fn medium_priority() -> Priority {
+    Priority::Medium
+}
+
+fn medium_severity() -> Severity {
+    Severity::Medium
+}
+
+/// Changes to an incident.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct IncidentUpdate {
+    #[serde(default, deserialize_with = "some")]
+    title: Option<IncidentTitle>,
+    #[serde(default)]
+    description: Change<Description>,
+    #[serde(default, deserialize_with = "some")]
+    status: Option<IncidentStatus>,
+    #[serde(default, deserialize_with = "some")]
+    priority: Option<Priority>,
+    #[serde(default, deserialize_with = "some")]
+    severity: Option<Severity>,
+    #[serde(default)]
+    assigned_to: Change<UserId>,
+    #[serde(default, deserialize_with = "some")]
+    tags: Option<Tags>,
+    #[serde(default, deserialize_with = "some")]
+    incident_metadata: Option<Document>,
+}
+
+/// Which incidents, and which part of the list.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct IncidentQuery {
+    limit: Option<u64>,
+    cursor: Option<String>,
+    status: Option<IncidentStatus>,
+    priority: Option<Priority>,
+    since: Option<Timestamp>,
+    q: Option<String>,
+}
+
+/// An incident as clients see it.
+#[derive(Serialize)]
+struct IncidentView {
+    id: IncidentId,
+    org_id: OrganizationId,
+    organization_id: OrganizationId,
+    team_id: TeamId,
+    title: IncidentTitle,
+    description: Option<Description>,
+    status: IncidentStatus,
+    priority: Priority,
+    severity: Severity,
+    source: Option<SourceName>,
+    assigned_to: Option<UserId>,
+    started_at: Option<Timestamp>,
+    resolved_at: Option<Timestamp>,
+    closed_at: Option<Timestamp>,
+    response_time_minutes: Option<i32>,
+    resolution_time_minutes: Option<i32>,
+    tags: Tags,
+    incident_metadata: Document,
+    idempotency_key: Option<String>,
+    #[serde(flatten)]
+    stamps: StampsView,
+}
+
+impl From<Incident> for IncidentView {
+    fn from(incident: Incident) -> Self {
+        let Incident {
+            org_id,
+            id,
+            team_id,
+            title,
+            description,
+            progress,
+            priority,
+            severity,
+            source,
+            assigned_to,
+            tags,
+            metadata,
+            idempotency_key,
+            stamps,
+        } = incident;
+        let Progress {
+            status,
+            started_at,
+            resolved_at,
+            closed_at,
+            response_time_minutes,
+            resolution_time_minutes,
+        } = progress;
+        Self {
+            id,
+            org_id,
+            organization_id: org_id,
+            team_id,
+            title,
+            description,
+            status,
+            priority,
+            severity,
+            source,
+            assigned_to,
+            started_at,
+            resolved_at,
+            closed_at,
+            response_time_minutes,
+            resolution_time_minutes,
+            tags,
+            incident_metadata: metadata,
+            idempotency_key,
+            stamps: stamps.into(),
+        }
+    }
+}
+
+fn one(incident: Incident) -> HttpResponse {
+    let version = incident.stamps.version;
+    view::one(&IncidentView::from(incident), version)
+}
+
+pub(crate) async fn list(
+    access: InTeam<perm::IncidentsRead>,
+    request: HttpRequest,
+    Query(query): Query<IncidentQuery>,
+) -> Result<HttpResponse, Problem> {
+    let IncidentQuery { limit, cursor, status, priority, since, q } = query;
+    let page = Paging::of(limit, cursor.as_deref(), List::Incidents)?;
+    let filter = IncidentFilter { status, priority, since, text: q };
+    let incidents = access.read().await?.incidents().list(access.team_id, filter, page).await?;
+    Ok(view::page(&request, List::Incidents, incidents, IncidentView::from))
+}
+
+/// The same `idempotency_key` again answers 200 with the incident that is there, not 201.
+pub(crate) async fn create(
+    access: InTeam<perm::IncidentsWrite>,
+    Body(body): Body<IncidentCreate>,
+) -> Result<HttpResponse, Problem> {
+    let team_id = access.team_id;
+    same(body.team_id, team_id, "/team_id")?;
+    let new = NewIncident {
+        title: body.title,
+        description: body.description,
+        status: body.status,
+        priority: body.priority,
+        severity: body.severity,
+        source: body.source,
+        assigned_to: body.assigned_to,
+        tags: body.tags,
+        metadata: body.incident_metadata,
+        idempotency_key: body.idempotency_key.map(Into::into),
+    };
+    let created = access
+        .write(move |tx| async move { Ok(tx.incidents().create(team_id, new).await?) })
+        .await?;
+    Ok(match created {
+        Created::Before(incident) => one(incident),
+        Created::New(incident) => {
+            let location = format!("/api/v1/incidents/{}", incident.id);
+            let version = incident.stamps.version;
+            view::created(&IncidentView::from(incident), version, &location)
+        }
+    })
+}
+
+pub(crate) async fn get(
+    access: Item<perm::IncidentsRead>,
+    Path(id): Path<IncidentId>,
+) -> Result<HttpResponse, Problem> {
+    let incident = access
+        .read(|scope, gate| async move {
+            let incident = scope.incidents().get(id).await?;
+            Ok((gate.admit(incident.team_id)?, incident))
+        })
+        .await?;
+    Ok(one(incident))
+}
+
+pub(crate) async fn update(
+    access: Item<perm::IncidentsWrite>,
+    Path(id): Path<IncidentId>,
+    IfMatch(expected): IfMatch,
+    Body(body): Body<IncidentUpdate>,
+) -> Result<HttpResponse, Problem> {
+    let IncidentUpdate {
+        title,
+        description,
+        status,
+        priority,
+        severity,
+        assigned_to,
+        tags,
+        incident_metadata,
+    } = body;
+    let patch = IncidentPatch {
+        title,
+        description,
+        status,
+        priority,
+        severity,
+        assigned_to,
+        tags,
+        metadata: incident_metadata,
+    };
+    let incident = access
+        .write(move |tx, gate| async move {
+            let pass = gate.admit(tx.incidents().get(id).await?.team_id)?;
+            Ok((pass, tx.incidents().update(id, expected, patch).await?))
+        })
+        .await?;
+    Ok(one(incident))
+}
+
+pub(crate) async fn delete(
+    access: Item<perm::IncidentsDelete>,
+    Path(id): Path<IncidentId>,
+    IfMatch(expected): IfMatch,
+) -> Result<HttpResponse, Problem> {
+    access
+        .write(move |tx, gate| async move {
+            let pass = gate.admit(tx.incidents().get(id).await?.team_id)?;
+            Ok((pass, tx.incidents().delete(id, expected).await?))
+        })
+        .await?;
+    Ok(view::deleted("Incident"))
+}

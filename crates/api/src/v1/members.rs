@@ -1,0 +1,111 @@
+//! `/teams/{team_id}/members`: who is in a team, and as what.
+
+use actix_web::{HttpRequest, HttpResponse};
+use brownie_domain::{Action, List, Role, TeamId, UserId, Version};
+use brownie_persistence::Member;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Code, Problem,
+    access::{InTeam, Org, perm},
+    body::{Body, IfMatch, Paging, Path, Query},
+    view,
+};
+
+use super::users::{UserView, member};
+
+/// Somebody to be added.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MemberAdd {
+    user_id: UserId,
+    #[serde(default = "member")]
+    role: Role,
+}
+
+/// Another role for a member.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MemberUpdate {
+    role: Role,
+}
+
+/// A member as clients see them.
+#[derive(Serialize)]
+struct MemberView {
+    team_id: TeamId,
+    user_id: UserId,
+    role: Role,
+    is_home: bool,
+    version: Version,
+    user: UserView,
+}
+
+impl From<Member> for MemberView {
+    fn from(member: Member) -> Self {
+        let Member { team_id, role, is_home, version, user } = member;
+        Self { team_id, user_id: user.id, role, is_home, version, user: user.into() }
+    }
+}
+
+pub(crate) async fn list(
+    access: Org<perm::TeamsRead>,
+    Path(team_id): Path<TeamId>,
+    request: HttpRequest,
+    Query(paging): Query<Paging>,
+) -> Result<HttpResponse, Problem> {
+    let page = Paging::of(paging.limit, paging.cursor.as_deref(), List::Users)?;
+    let members = access.read().memberships().list(team_id, page).await?;
+    Ok(view::page(&request, List::Users, members, MemberView::from))
+}
+
+pub(crate) async fn add(
+    access: InTeam<perm::MembersWrite>,
+    Body(MemberAdd { user_id, role }): Body<MemberAdd>,
+) -> Result<HttpResponse, Problem> {
+    let team_id = access.team_id;
+    let member = access
+        .write(move |tx| async move { Ok(tx.memberships().add(team_id, user_id, role).await?) })
+        .await?;
+    let version = member.version;
+    let location = format!("/api/v1/teams/{team_id}/members/{user_id}");
+    Ok(view::created(&MemberView::from(member), version, &location))
+}
+
+/// In a user's home team the role is the one in the organization: to change that takes more than
+/// to be admin of the team, or an admin of one team could make admins of all.
+pub(crate) async fn change_role(
+    access: InTeam<perm::MembersWrite>,
+    Path((team_id, user_id)): Path<(TeamId, UserId)>,
+    IfMatch(expected): IfMatch,
+    Body(MemberUpdate { role }): Body<MemberUpdate>,
+) -> Result<HttpResponse, Problem> {
+    let may_change_users = access.may(Action::UsersWrite);
+    let member = access
+        .write(move |tx| async move {
+            let current = tx.memberships().get(team_id, user_id).await?;
+            if current.is_home && !may_change_users {
+                return Err(Problem::with(
+                    Code::Forbidden,
+                    "This is the user's home team, where the role is the one in the organization: that takes an admin of the organization.",
+                ));
+            }
+            Ok(tx.memberships().change_role(team_id, user_id, expected, role).await?)
+        })
+        .await?;
+    let version = member.version;
+    Ok(view::one(&MemberView::from(member), version))
+}
+
+pub(crate) async fn remove(
+    access: InTeam<perm::MembersWrite>,
+    Path((team_id, user_id)): Path<(TeamId, UserId)>,
+    IfMatch(expected): IfMatch,
+) -> Result<HttpResponse, Problem> {
+    access
+        .write(move |tx| async move {
+            Ok(tx.memberships().remove(team_id, user_id, expected).await?)
+        })
+        .await?;
+    Ok(view::deleted("Member"))
+}

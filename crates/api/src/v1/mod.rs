@@ -1,0 +1,15 @@
+//! The resources of version 1: for each, what comes in, what goes out, and a handler per verb.
+
+pub(crate) mod agent_configs;
+pub(crate) mod auth;
+pub(crate) mod incidents;
+pub(crate) mod members;
+pub(crate) mod organizations;
+pub(crate) mod stats;
+pub(crate) mod teams;
+pub(crate) mod users;
+
+/// The default of fields that hold unless somebody says otherwise.
+fn yes() -> bool {
+    true
+}

@@ -1,0 +1,190 @@
+//! `/teams/{team_id}/stats`, `/organizations/{org_id}/stats` and `/stats/{stat_id}`.
+
+use actix_web::{HttpRequest, HttpResponse};
+use brownie_domain::{
+    AtLeast, Description, Document, List, MetricName, MetricType, OrganizationId, ShortLabel,
+    StatId, TeamId, Timestamp,
+};
+use brownie_persistence::{NewStat, Stat, StatFilter};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Problem,
+    access::{InTeam, Item, Org, perm},
+    body::{Body, IfMatch, Paging, Path, Query, same},
+    view::{self, StampsView},
+};
+
+/// A value to be recorded.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StatCreate {
+    metric_name: MetricName,
+    metric_type: MetricType,
+    value: f64,
+    #[serde(default)]
+    count: Option<AtLeast<0>>,
+    timestamp: Timestamp,
+    #[serde(default)]
+    time_window: Option<ShortLabel>,
+    #[serde(default)]
+    labels: Document,
+    #[serde(default)]
+    description: Option<Description>,
+    #[serde(default)]
+    unit: Option<ShortLabel>,
+    #[serde(default)]
+    team_id: Option<TeamId>,
+    /// The original's clients send it; the caller's organization is meant in any case.
+    #[serde(default)]
+    organization_id: Option<OrganizationId>,
+}
+
+/// Which values, and which part of the list.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StatQuery {
+    limit: Option<u64>,
+    cursor: Option<String>,
+    metric_name: Option<MetricName>,
+    metric_type: Option<MetricType>,
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
+}
+
+/// A value as clients see it.
+#[derive(Serialize)]
+struct StatView {
+    id: StatId,
+    org_id: OrganizationId,
+    organization_id: OrganizationId,
+    team_id: Option<TeamId>,
+    metric_name: MetricName,
+    metric_type: MetricType,
+    value: f64,
+    count: Option<i32>,
+    timestamp: Timestamp,
+    time_window: Option<ShortLabel>,
+    labels: Document,
+    description: Option<Description>,
+    unit: Option<ShortLabel>,
+    #[serde(flatten)]
+    stamps: StampsView,
+}
+
+impl From<Stat> for StatView {
+    fn from(stat: Stat) -> Self {
+        let Stat {
+            org_id,
+            id,
+            team_id,
+            metric_name,
+            metric_type,
+            value,
+            count,
+            timestamp,
+            time_window,
+            labels,
+            description,
+            unit,
+            stamps,
+        } = stat;
+        Self {
+            id,
+            org_id,
+            organization_id: org_id,
+            team_id,
+            metric_name,
+            metric_type,
+            value,
+            count,
+            timestamp,
+            time_window,
+            labels,
+            description,
+            unit,
+            stamps: stamps.into(),
+        }
+    }
+}
+
+impl StatQuery {
+    fn filter(self, team_id: Option<TeamId>) -> StatFilter {
+        let Self { limit: _, cursor: _, metric_name, metric_type, since, until } = self;
+        StatFilter { team_id, metric_name, metric_type, since, until }
+    }
+}
+
+pub(crate) async fn list_of_team(
+    access: InTeam<perm::StatsRead>,
+    request: HttpRequest,
+    Query(query): Query<StatQuery>,
+) -> Result<HttpResponse, Problem> {
+    let page = Paging::of(query.limit, query.cursor.as_deref(), List::Stats)?;
+    let filter = query.filter(Some(access.team_id));
+    let stats = access.read().await?.stats().list(filter, page).await?;
+    Ok(view::page(&request, List::Stats, stats, StatView::from))
+}
+
+pub(crate) async fn list(
+    access: Org<perm::OrganizationRead>,
+    request: HttpRequest,
+    Query(query): Query<StatQuery>,
+) -> Result<HttpResponse, Problem> {
+    let page = Paging::of(query.limit, query.cursor.as_deref(), List::Stats)?;
+    let stats = access.read().stats().list(query.filter(None), page).await?;
+    Ok(view::page(&request, List::Stats, stats, StatView::from))
+}
+
+pub(crate) async fn create(
+    access: InTeam<perm::StatsWrite>,
+    Body(body): Body<StatCreate>,
+) -> Result<HttpResponse, Problem> {
+    let team_id = access.team_id;
+    same(body.team_id, team_id, "/team_id")?;
+    same(body.organization_id, access.org_id(), "/organization_id")?;
+    let new = NewStat {
+        metric_name: body.metric_name,
+        metric_type: body.metric_type,
+        value: body.value,
+        count: body.count.map(AtLeast::get),
+        timestamp: body.timestamp,
+        time_window: body.time_window,
+        labels: body.labels,
+        description: body.description,
+        unit: body.unit,
+    };
+    let stat =
+        access.write(move |tx| async move { Ok(tx.stats().create(team_id, new).await?) }).await?;
+    let location = format!("/api/v1/stats/{}", stat.id);
+    let version = stat.stamps.version;
+    Ok(view::created(&StatView::from(stat), version, &location))
+}
+
+pub(crate) async fn get(
+    access: Item<perm::StatsRead>,
+    Path(id): Path<StatId>,
+) -> Result<HttpResponse, Problem> {
+    let stat = access
+        .read(|scope, gate| async move {
+            let stat = scope.stats().get(id).await?;
+            Ok((gate.admit(stat.team_id)?, stat))
+        })
+        .await?;
+    let version = stat.stamps.version;
+    Ok(view::one(&StatView::from(stat), version))
+}
+
+pub(crate) async fn delete(
+    access: Item<perm::StatsDelete>,
+    Path(id): Path<StatId>,
+    IfMatch(expected): IfMatch,
+) -> Result<HttpResponse, Problem> {
+    access
+        .write(move |tx, gate| async move {
+            let pass = gate.admit(tx.stats().get(id).await?.team_id)?;
+            Ok((pass, tx.stats().delete(id, expected).await?))
+        })
+        .await?;
+    Ok(view::deleted("Stat"))
+}

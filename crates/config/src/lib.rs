@@ -1,0 +1,20 @@
+//! Settings from the environment.
+//!
+//! A variable is declared once, as a [`Variable`]; what reads it, `env.example` and the warning
+//! about unknown names all know it from there. A [`Reader`] collects every problem and reports them
+//! together, so that nobody fixes one only to meet the next.
+
+mod database;
+mod reader;
+mod secret;
+mod service;
+
+pub use database::DatabaseSettings;
+pub use reader::{Problem, Problems, Reader, Variable};
+pub use secret::Secret;
+pub use service::{LogSettings, ServiceSettings};
+
+/// Every variable of every program, in the order of `env.example`.
+pub fn all_variables() -> Vec<&'static Variable> {
+    [database::VARIABLES, service::VARIABLES].into_iter().flatten().collect()
+}

@@ -1,0 +1,161 @@
+//! How the service listens, signs and logs.
+
+use std::{net::IpAddr, path::PathBuf, time::Duration};
+
+use crate::{Reader, Secret, Variable};
+
+const METADATA_HOST: Variable = Variable {
+    name: "METADATA_HOST",
+    aliases: &[],
+    default: Some("127.0.0.1"),
+    secret: false,
+    help: "The address to listen on; 0.0.0.0 for all.",
+};
+const METADATA_PORT: Variable = Variable {
+    name: "METADATA_PORT",
+    aliases: &[],
+    default: Some("8000"),
+    secret: false,
+    help: "The API's port; 0 takes a free one.",
+};
+const METRICS_PORT: Variable = Variable {
+    name: "METRICS_PORT",
+    aliases: &[],
+    default: Some("8001"),
+    secret: false,
+    help: "The port that serves /metrics besides the API's; 0 takes a free one.",
+};
+const WORKERS: Variable = Variable {
+    name: "WORKERS",
+    aliases: &[],
+    default: None,
+    secret: false,
+    help: "Threads that handle requests; as many as there are cores unless set.",
+};
+const METADATA_JWT_SECRET: Variable = Variable {
+    name: "METADATA_JWT_SECRET",
+    aliases: &[],
+    default: None,
+    secret: true,
+    help: "Signs access tokens: 32 characters or more, the same on every instance. brownie-standalone makes its own.",
+};
+const METADATA_JWT_EXPIRES_MINUTES: Variable = Variable {
+    name: "METADATA_JWT_EXPIRES_MINUTES",
+    aliases: &[],
+    default: Some("60"),
+    secret: false,
+    help: "Minutes that an access token is good for.",
+};
+const BROWNIE_DATA_DIR: Variable = Variable {
+    name: "BROWNIE_DATA_DIR",
+    aliases: &[],
+    default: Some("./brownie-data"),
+    secret: false,
+    help: "Where brownie-standalone keeps its database and its key.",
+};
+const LOG_LEVEL: Variable = Variable {
+    name: "LOG_LEVEL",
+    aliases: &["METADATA_LOG_LEVEL"],
+    default: Some("info"),
+    secret: false,
+    help: "error, warn, info, debug or trace; or a filter such as brownie=debug,info.",
+};
+const LOG_FORMAT: Variable = Variable {
+    name: "LOG_FORMAT",
+    aliases: &[],
+    default: None,
+    secret: false,
+    help: "json, or text for people; json unless set, text in brownie-standalone and brownie-migrator.",
+};
+
+pub(crate) static VARIABLES: &[Variable] = &[
+    METADATA_HOST,
+    METADATA_PORT,
+    METRICS_PORT,
+    WORKERS,
+    METADATA_JWT_SECRET,
+    METADATA_JWT_EXPIRES_MINUTES,
+    BROWNIE_DATA_DIR,
+    LOG_LEVEL,
+    LOG_FORMAT,
+];
+
+/// How the service listens and signs.
+#[derive(Debug, Clone)]
+pub struct ServiceSettings {
+    /// The address to listen on.
+    pub host: IpAddr,
+    /// The API's port.
+    pub port: u16,
+    /// The port of `/metrics` alone.
+    pub metrics_port: u16,
+    /// Threads that handle requests; none for as many as there are cores.
+    pub workers: Option<usize>,
+    /// What signs access tokens.
+    pub jwt_secret: Option<Secret>,
+    /// How long an access token is good for.
+    pub jwt_lifetime: Duration,
+    /// Where standalone keeps its files.
+    pub data_dir: PathBuf,
+}
+
+impl ServiceSettings {
+    /// Reads the settings. What is wrong is a problem of `reader`'s; a missing key is one only if
+    /// `needs_key`.
+    pub fn read(reader: &mut Reader, needs_key: bool) -> Self {
+        let jwt_secret = reader.secret(&METADATA_JWT_SECRET);
+        match &jwt_secret {
+            Some(secret) if secret.expose().chars().count() < 32 => {
+                reader.problem(&METADATA_JWT_SECRET, "must have 32 characters or more");
+            }
+            None if needs_key => {
+                reader.problem(
+                    &METADATA_JWT_SECRET,
+                    "must be set, to 32 random characters or more (openssl rand -base64 48)",
+                );
+            }
+            _ => {}
+        }
+        let minutes = reader.parse::<u32>(&METADATA_JWT_EXPIRES_MINUTES, "a number of minutes");
+        if minutes == Some(0) {
+            reader.problem(&METADATA_JWT_EXPIRES_MINUTES, "must be 1 or more");
+        }
+        Self {
+            host: reader
+                .parse(&METADATA_HOST, "an IP address")
+                .unwrap_or(IpAddr::from([127, 0, 0, 1])),
+            port: reader.parse(&METADATA_PORT, "a port").unwrap_or_default(),
+            metrics_port: reader.parse(&METRICS_PORT, "a port").unwrap_or_default(),
+            workers: reader.parse(&WORKERS, "a whole number"),
+            jwt_secret,
+            jwt_lifetime: Duration::from_secs(60 * u64::from(minutes.unwrap_or(60))),
+            data_dir: reader.text(&BROWNIE_DATA_DIR).unwrap_or_default().into(),
+        }
+    }
+}
+
+/// How the programs log.
+#[derive(Debug, Clone)]
+pub struct LogSettings {
+    /// A filter.
+    pub level: String,
+    /// Whether lines are JSON.
+    pub json: bool,
+}
+
+impl LogSettings {
+    /// Reads the settings; `json` is what holds when nobody says.
+    pub fn read(reader: &mut Reader, json: bool) -> Self {
+        let level = reader.text(&LOG_LEVEL).unwrap_or_default().to_lowercase();
+        let json = match reader.text(&LOG_FORMAT).as_deref() {
+            None => json,
+            Some("json") => true,
+            Some("text") => false,
+            Some(other) => {
+                reader.problem(&LOG_FORMAT, format!("must be json or text, not {other:?}"));
+                json
+            }
+        };
+        Self { level, json }
+    }
+}

@@ -1,0 +1,150 @@
+//! The one catalogue of metric names, and the exporter that prints them.
+//!
+//! A metric is declared here or it does not exist: `docs/metrics.md` is tested against this list.
+
+use std::{sync::OnceLock, time::Duration};
+
+use metrics::{describe_counter, describe_gauge, describe_histogram, gauge};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+/// What kind of number a metric is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Only rises.
+    Counter,
+    /// Rises and falls.
+    Gauge,
+    /// A distribution.
+    Histogram,
+}
+
+/// A metric of the catalogue.
+#[derive(Debug)]
+pub struct Metric {
+    /// Its name, with the unit where there is one.
+    pub name: &'static str,
+    /// What kind of number it is.
+    pub kind: Kind,
+    /// Its labels, each with a bounded set of values.
+    pub labels: &'static [&'static str],
+    /// What it tells.
+    pub help: &'static str,
+}
+
+/// Which program this is: always 1.
+pub const BUILD_INFO: &str = "brownie_build_info";
+/// Requests answered.
+pub const HTTP_REQUESTS: &str = "brownie_http_requests_total";
+/// How long answers took.
+pub const HTTP_REQUEST_DURATION: &str = "brownie_http_request_duration_seconds";
+/// Connections to the database.
+pub const DB_CONNECTIONS: &str = "brownie_db_connections";
+
+/// All metrics, by name.
+pub const CATALOGUE: &[Metric] = &[
+    Metric {
+        name: BUILD_INFO,
+        kind: Kind::Gauge,
+        labels: &["version"],
+        help: "Always 1; the label says which version runs.",
+    },
+    Metric {
+        name: DB_CONNECTIONS,
+        kind: Kind::Gauge,
+        labels: &["state"],
+        help: "Open connections to the database, by state: busy or idle.",
+    },
+    Metric {
+        name: HTTP_REQUEST_DURATION,
+        kind: Kind::Histogram,
+        labels: &["method", "route"],
+        help: "Seconds from a request's last header to its answer's first. The route is the template, or unmatched.",
+    },
+    Metric {
+        name: HTTP_REQUESTS,
+        kind: Kind::Counter,
+        labels: &["method", "route", "status"],
+        help: "Requests answered, by method, route template and status.",
+    },
+];
+
+/// Bounds of the request durations, in seconds.
+const DURATION_BUCKETS: &[f64] =
+    &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// Prints the metrics of this process.
+#[derive(Clone)]
+pub struct Exporter(PrometheusHandle);
+
+impl std::fmt::Debug for Exporter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Exporter")
+    }
+}
+
+impl Exporter {
+    /// Begins recording, once for the process; later calls return the same exporter.
+    ///
+    /// # Errors
+    /// When another recorder is in place.
+    pub fn install() -> Result<Self, metrics_exporter_prometheus::BuildError> {
+        static INSTALLED: OnceLock<PrometheusHandle> = OnceLock::new();
+        if let Some(handle) = INSTALLED.get() {
+            return Ok(Self(handle.clone()));
+        }
+        let handle = PrometheusBuilder::new()
+            .set_buckets_for_metric(
+                Matcher::Full(HTTP_REQUEST_DURATION.to_owned()),
+                DURATION_BUCKETS,
+            )?
+            .install_recorder()?;
+        for metric in CATALOGUE {
+            match metric.kind {
+                Kind::Counter => describe_counter!(metric.name, metric.help),
+                Kind::Gauge => describe_gauge!(metric.name, metric.help),
+                Kind::Histogram => describe_histogram!(metric.name, metric.help),
+            }
+        }
+        gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+        Ok(Self(INSTALLED.get_or_init(|| handle).clone()))
+    }
+
+    /// Returns the metrics in Prometheus' text format.
+    pub fn render(&self) -> String {
+        self.0.render()
+    }
+
+    /// How often [`Exporter::upkeep`] wants to be called.
+    pub const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+    /// Folds what histograms have gathered. Left undone, they grow for ever.
+    pub fn upkeep(&self) {
+        self.0.run_upkeep();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documented_metrics_are_the_exported_ones() {
+        let page = include_str!("../../../docs/metrics.md");
+        for metric in CATALOGUE {
+            let row = format!(
+                "| `{}` | {} | {} | {} |",
+                metric.name,
+                format!("{:?}", metric.kind).to_lowercase(),
+                metric.labels.join(", "),
+                metric.help
+            );
+            assert!(page.contains(&row), "docs/metrics.md should have the row:\n{row}");
+        }
+        assert_eq!(page.matches("| `brownie_").count(), CATALOGUE.len());
+    }
+
+    #[test]
+    fn the_catalogue_is_in_order() {
+        assert!(CATALOGUE.is_sorted_by_key(|metric| metric.name.replace("_total", "~")));
+    }
+}
