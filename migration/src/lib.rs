@@ -96,10 +96,11 @@ mod tests {
             .flat_map(|name| [format!("{name}.down.sql"), format!("{name}.up.sql")])
             .collect();
         expected.sort();
-        let mut found: Vec<String> = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/sql"))
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
+        let mut found: Vec<String> =
+            std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/sql"))
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
         found.sort();
         assert_eq!(found, expected);
     }

@@ -35,8 +35,7 @@ pub(crate) async fn release(db: &DatabaseConnection) -> Result<(), DbErr> {
 }
 
 async fn ask(db: &DatabaseConnection, sql: &str) -> Result<bool, DbErr> {
-    let statement =
-        Statement::from_sql_and_values(db.get_database_backend(), sql, [KEY.into()]);
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, [KEY.into()]);
     match db.query_one_raw(statement).await? {
         Some(row) => row.try_get("", "answer"),
         None => Ok(false),

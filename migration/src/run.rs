@@ -60,7 +60,7 @@ impl Database {
             .max_lifetime(None::<Duration>)
             .test_before_acquire(false)
             .connect_timeout(Duration::from_secs(5))
-            .acquire_timeout(Duration::from_secs(5))
+            .acquire_timeout(self.wait.clamp(Duration::from_secs(1), Duration::from_secs(5)))
             .sqlx_logging(false);
         let started = Instant::now();
         loop {

@@ -52,7 +52,12 @@ impl ChaosProxy {
         let shared = Arc::clone(&mode);
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(serve(client, target, Arc::clone(&shared), shared.load(Ordering::SeqCst)));
+                tokio::spawn(serve(
+                    client,
+                    target,
+                    Arc::clone(&shared),
+                    shared.load(Ordering::SeqCst),
+                ));
             }
         });
         Ok(Self { port: own_port, mode, task })

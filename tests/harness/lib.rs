@@ -1,10 +1,16 @@
 //! Real servers for tests: started here, private, and gone when the test process is.
 
 mod chaos;
+mod client;
 mod postgres;
+mod service;
+mod world;
 
 pub use chaos::{ChaosProxy, Mode};
+pub use client::{Answer, Client};
 pub use postgres::{Database, Postgres};
+pub use service::{Service, binary, run};
+pub use world::{Founded, new_incident, new_team, new_user};
 
 /// Returns a port of 127.0.0.1 on which nobody listens.
 ///
@@ -12,4 +18,31 @@ pub use postgres::{Database, Postgres};
 /// When there is none.
 pub fn free_port() -> std::io::Result<u16> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// Returns the workspace's root.
+pub fn root() -> &'static std::path::Path {
+    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here)
+}
+
+/// Returns `env.example` as the code would have it.
+pub fn env_example() -> String {
+    let mut text = String::from(
+        "# Every variable of every program. Generated from crates/config; a test compares the two.\n\
+         # A secret may also come from a file: set <NAME>_FILE to its path instead.\n",
+    );
+    for variable in brownie_config::all_variables() {
+        let aliases = match variable.aliases {
+            [] => String::new(),
+            aliases => format!(" Also read as {}.", aliases.join(", ")),
+        };
+        let secret = if variable.secret { " Secret." } else { "" };
+        let value = variable.default.unwrap_or_default();
+        text.push_str(&format!(
+            "\n# {}{aliases}{secret}\n#{}={value}\n",
+            variable.help, variable.name
+        ));
+    }
+    text
 }

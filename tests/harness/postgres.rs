@@ -22,16 +22,27 @@ use tokio_postgres::NoTls;
 /// What the server may leave out because nothing it holds need survive the machine.
 const FAST: &[&str] = &["fsync=off", "synchronous_commit=off", "full_page_writes=off"];
 
+/// Runs a server until standard input closes, then removes the directory it is in, unless there is
+/// a file that says not to.
+const KEEPER: &str = r#"
+    "$@" </dev/null >>log 2>&1 &
+    server=$!
+    read -r _
+    kill -QUIT $server 2>/dev/null
+    wait $server
+    [ -e keep-files ] || rm -rf "$PWD"
+"#;
+const KEEP_FILES: &str = "keep-files";
+
 /// A database cluster of our own.
 #[derive(Debug)]
 pub struct Postgres {
     bin: PathBuf,
     dir: PathBuf,
     port: u16,
-    /// Runs the server as long as our end of its standard input is open: it ends with the test
-    /// process, however that ends.
+    /// Runs the server as long as our end of its standard input is open, and removes its files
+    /// then: both end with the test process, however that ends.
     keeper: Child,
-    keep_files: bool,
 }
 
 impl Postgres {
@@ -65,14 +76,24 @@ impl Postgres {
         }
         let data = dir.join("data");
         let mut initdb = Command::new(bin.join("initdb"));
-        initdb.args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D"]);
+        initdb.args([
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "--no-sync",
+            "-D",
+        ]);
         initdb.arg(&data).current_dir(&dir);
         let output = as_user(&mut initdb, owner).output().context("initdb")?;
         ensure!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
 
         let port = crate::free_port()?;
         let keeper = keep(&bin, &dir, port, settings, owner)?;
-        let postgres = Self { bin, dir, port, keeper, keep_files: false };
+        let postgres = Self { bin, dir, port, keeper };
         postgres.wait_until_ready()?;
         Ok(postgres)
     }
@@ -88,12 +109,13 @@ impl Postgres {
         let mut victims = vec![pid];
         victims.extend(String::from_utf8(children.stdout)?.lines().map(str::to_owned));
         Command::new("kill").arg("-9").args(&victims).stderr(Stdio::null()).status()?;
-        self.keep_files = true;
+        let keep_files = self.dir.join(KEEP_FILES);
+        fs::write(&keep_files, "")?;
         drop(self.keeper.stdin.take());
         self.keeper.wait()?;
         fs::remove_file(self.dir.join("data/postmaster.pid")).ok();
+        fs::remove_file(keep_files)?;
         self.keeper = keep(&self.bin, &self.dir, self.port, &[], unprivileged_user()?)?;
-        self.keep_files = false;
         self.wait_until_ready()
     }
 
@@ -168,9 +190,6 @@ impl Drop for Postgres {
     fn drop(&mut self) {
         drop(self.keeper.stdin.take());
         let _ = self.keeper.wait();
-        if !self.keep_files {
-            let _ = fs::remove_dir_all(&self.dir);
-        }
     }
 }
 
@@ -216,21 +235,20 @@ impl Drop for Database {
 }
 
 /// Starts the server below a shell that ends it when our end of the pipe closes.
-fn keep(
-    bin: &Path,
-    dir: &Path,
-    port: u16,
-    settings: &[&str],
-    owner: Option<u32>,
-) -> Result<Child> {
+fn keep(bin: &Path, dir: &Path, port: u16, settings: &[&str], owner: Option<u32>) -> Result<Child> {
     let mut script = Command::new("sh");
     script
-        .args(["-c", r#""$@" </dev/null >>log 2>&1 & server=$!; read -r _; kill -QUIT $server 2>/dev/null; wait $server"#, "keeper"])
+        .args(["-c", KEEPER, "keeper"])
         .arg(bin.join("postgres"))
         .arg("-D")
         .arg(dir.join("data"))
         .args(["-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200"])
-        .args(["-c", &format!("port={port}"), "-c", &format!("unix_socket_directories={}", dir.display())])
+        .args([
+            "-c",
+            &format!("port={port}"),
+            "-c",
+            &format!("unix_socket_directories={}", dir.display()),
+        ])
         .args(settings.iter().flat_map(|setting| ["-c", setting]))
         .current_dir(dir)
         .stdin(Stdio::piped());

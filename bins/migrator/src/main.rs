@@ -43,10 +43,8 @@ async fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     brownie_logging::start(&log.level, log.json);
-    let database = Database {
-        url: settings.url.expose().to_owned(),
-        wait: Duration::from_secs(args.wait),
-    };
+    let database =
+        Database { url: settings.url.expose().to_owned(), wait: Duration::from_secs(args.wait) };
     let outcome = match args.command {
         Command::Up => up(&database, args.json).await,
         Command::Status => report(&database, args.json).await,

@@ -237,8 +237,8 @@ impl<P: Permission> FromRequest for InTeam<P> {
         const { assert!(matches!(P::ACTION.reach(), Reach::Team), "use Org") };
         std::future::ready(Caller::of(request).and_then(|caller| {
             let team_id = request.match_info().get("team_id").and_then(|id| id.parse().ok());
-            let team_id =
-                team_id.ok_or_else(|| Problem::from(Error::NotFound { resource: Resource::Team }))?;
+            let team_id = team_id
+                .ok_or_else(|| Problem::from(Error::NotFound { resource: Resource::Team }))?;
             Ok(Self { caller, team_id, permission: PhantomData })
         }))
     }

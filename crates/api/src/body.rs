@@ -31,8 +31,9 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
             if !is_json {
                 return Err(Problem::new(Code::UnsupportedMediaType));
             }
-            let bytes =
-                bytes.await.map_err(|error| Problem::of_status(error.as_response_error().status_code()))?;
+            let bytes = bytes
+                .await
+                .map_err(|error| Problem::of_status(error.as_response_error().status_code()))?;
             read_json(&bytes).map(Self)
         })
     }
@@ -137,7 +138,11 @@ pub struct Paging {
 
 impl Paging {
     /// Reads the request for a page of `list`.
-    pub(crate) fn of(limit: Option<u64>, cursor: Option<&str>, list: List) -> Result<PageRequest, Problem> {
+    pub(crate) fn of(
+        limit: Option<u64>,
+        cursor: Option<&str>,
+        list: List,
+    ) -> Result<PageRequest, Problem> {
         let after = cursor.map(|cursor| Cursor::read(list, cursor)).transpose()?;
         Ok(PageRequest::new(limit.unwrap_or(PageRequest::DEFAULT_LIMIT), after)?)
     }
@@ -170,7 +175,11 @@ impl FromRequest for IfMatch {
 }
 
 /// Refuses a body that names another parent than the path does. The original's clients send both.
-pub(crate) fn same<T: PartialEq>(in_body: Option<T>, in_path: T, pointer: &str) -> Result<(), Problem> {
+pub(crate) fn same<T: PartialEq>(
+    in_body: Option<T>,
+    in_path: T,
+    pointer: &str,
+) -> Result<(), Problem> {
     match in_body {
         Some(id) if id != in_path => Err(Problem::field(pointer, "is not the one in the path")),
         _ => Ok(()),

@@ -48,12 +48,14 @@ pub(crate) async fn live() -> HttpResponse {
 pub(crate) async fn ready(request: actix_web::HttpRequest, deps: web::Data<Deps>) -> HttpResponse {
     let (database, schema) = match timeout(PATIENCE, schema(&request, &deps)).await {
         Ok(Ok(schema)) => ("healthy", schema),
-        Ok(Err(_)) => {
-            ("unhealthy", Schema { servable: false, detail: "the database does not answer".to_owned() })
-        }
-        Err(_) => {
-            ("unhealthy", Schema { servable: false, detail: "the database does not answer in time".to_owned() })
-        }
+        Ok(Err(_)) => (
+            "unhealthy",
+            Schema { servable: false, detail: "the database does not answer".to_owned() },
+        ),
+        Err(_) => (
+            "unhealthy",
+            Schema { servable: false, detail: "the database does not answer in time".to_owned() },
+        ),
     };
     let health = Health {
         status: if schema.servable { "healthy" } else { "unhealthy" },
@@ -92,7 +94,8 @@ pub(crate) async fn metrics(deps: web::Data<Deps>) -> HttpResponse {
 /// Explains a problem's code to a person.
 pub(crate) async fn problem(code: web::Path<String>) -> Result<HttpResponse, Problem> {
     let code = crate::Code::ALL.iter().find(|known| known.as_str() == code.as_str());
-    let code = code.ok_or_else(|| Problem::with(crate::Code::NotFound, "There is no such code."))?;
+    let code =
+        code.ok_or_else(|| Problem::with(crate::Code::NotFound, "There is no such code."))?;
     Ok(HttpResponse::Ok().json(serde_json::json!({
         "code": code.as_str(),
         "status": code.status().as_u16(),

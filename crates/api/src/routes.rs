@@ -34,8 +34,12 @@ macro_rules! routes {
 }
 
 macro_rules! action {
-    (-) => { None };
-    ($action:ident) => { Some(Action::$action) };
+    (-) => {
+        None
+    };
+    ($action:ident) => {
+        Some(Action::$action)
+    };
 }
 
 /// Returns all routes.

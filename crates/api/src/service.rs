@@ -43,7 +43,9 @@ impl Listen {
 fn bind(address: SocketAddr, variable: &str) -> io::Result<TcpListener> {
     TcpListener::bind(address).map_err(|error| {
         let advice = match error.kind() {
-            io::ErrorKind::AddrInUse => format!("is in use; stop what listens there, or set {variable}"),
+            io::ErrorKind::AddrInUse => {
+                format!("is in use; stop what listens there, or set {variable}")
+            }
             _ => format!("cannot be listened on ({error}); set METADATA_HOST or {variable}"),
         };
         io::Error::new(error.kind(), format!("{address} {advice}"))

@@ -55,9 +55,10 @@ pub(crate) fn page<T, V: Serialize>(
     let next = page.next.map(|position| Cursor::after(list, position).as_str().to_owned());
     let mut response = HttpResponse::Ok();
     if let Some(cursor) = &next {
-        let kept = request.query_string().split('&').filter(|pair| {
-            !pair.is_empty() && !pair.starts_with("cursor=")
-        });
+        let kept = request
+            .query_string()
+            .split('&')
+            .filter(|pair| !pair.is_empty() && !pair.starts_with("cursor="));
         let query: Vec<String> =
             kept.map(str::to_owned).chain([format!("cursor={cursor}")]).collect();
         let link = format!("<{}?{}>; rel=\"next\"", request.path(), query.join("&"));

@@ -31,7 +31,11 @@ impl TryFrom<String> for Password {
         if text.chars().count() < Self::MIN || text.len() > Self::MAX_BYTES {
             return Err(Invalid {
                 what: "password",
-                reason: format!("must have {} characters or more, and at most {} bytes", Self::MIN, Self::MAX_BYTES),
+                reason: format!(
+                    "must have {} characters or more, and at most {} bytes",
+                    Self::MIN,
+                    Self::MAX_BYTES
+                ),
             });
         }
         Ok(Self(text))

@@ -135,8 +135,8 @@ impl Tokens {
     /// # Errors
     /// When it is not ours, was tampered with, is not for us, not yet or no longer valid.
     pub fn read(&self, token: &str) -> Result<Claims, InvalidToken> {
-        let token = decode::<Payload>(token, &self.decoding, &self.validation)
-            .map_err(|_| InvalidToken)?;
+        let token =
+            decode::<Payload>(token, &self.decoding, &self.validation).map_err(|_| InvalidToken)?;
         Ok(Claims { org_id: token.claims.org_id, user_id: token.claims.sub })
     }
 }

@@ -20,8 +20,13 @@ const DB_HOST: Variable = Variable {
     secret: false,
     help: "The database server, when DATABASE_URL is not set.",
 };
-const DB_PORT: Variable =
-    Variable { name: "DB_PORT", aliases: &[], default: Some("5432"), secret: false, help: "Its port." };
+const DB_PORT: Variable = Variable {
+    name: "DB_PORT",
+    aliases: &[],
+    default: Some("5432"),
+    secret: false,
+    help: "Its port.",
+};
 const DB_NAME: Variable = Variable {
     name: "DB_NAME",
     aliases: &[],
@@ -129,10 +134,8 @@ impl DatabaseSettings {
                 "must be set (postgres://user@host/database), or DB_HOST; brownie-standalone needs neither",
             );
         }
-        let mut settings = Self {
-            url: url.unwrap_or_else(|| Secret::new("")),
-            ..Self::embedded(Secret::new(""))
-        };
+        let mut settings =
+            Self { url: url.unwrap_or_else(|| Secret::new("")), ..Self::embedded(Secret::new("")) };
         settings.read_patience(reader);
         if let Some(size) = reader.parse::<usize>(&DB_POOL_SIZE, "a whole number") {
             if size == 0 {

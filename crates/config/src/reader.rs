@@ -176,10 +176,20 @@ impl Reader {
 mod tests {
     use super::*;
 
-    const PORT: Variable =
-        Variable { name: "METADATA_PORT", aliases: &["PORT"], default: Some("8000"), secret: false, help: "" };
-    const KEY: Variable =
-        Variable { name: "METADATA_JWT_SECRET", aliases: &[], default: None, secret: true, help: "" };
+    const PORT: Variable = Variable {
+        name: "METADATA_PORT",
+        aliases: &["PORT"],
+        default: Some("8000"),
+        secret: false,
+        help: "",
+    };
+    const KEY: Variable = Variable {
+        name: "METADATA_JWT_SECRET",
+        aliases: &[],
+        default: None,
+        secret: true,
+        help: "",
+    };
 
     fn reader(values: &[(&str, &str)]) -> Reader {
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
@@ -189,13 +199,17 @@ mod tests {
     #[test]
     fn an_alias_counts_when_the_name_is_not_set() {
         assert_eq!(reader(&[("PORT", "1")]).parse::<u16>(&PORT, "a port"), Some(1));
-        assert_eq!(reader(&[("PORT", "1"), ("METADATA_PORT", "2")]).parse(&PORT, "a port"), Some(2_u16));
+        assert_eq!(
+            reader(&[("PORT", "1"), ("METADATA_PORT", "2")]).parse(&PORT, "a port"),
+            Some(2_u16)
+        );
         assert_eq!(reader(&[("METADATA_PORT", "")]).parse(&PORT, "a port"), Some(8000_u16));
     }
 
     #[test]
     fn all_problems_are_reported_at_once() {
-        let mut reader = reader(&[("METADATA_PORT", "x"), ("METADATA_JWT_SECRET_FILE", "/no/such/file")]);
+        let mut reader =
+            reader(&[("METADATA_PORT", "x"), ("METADATA_JWT_SECRET_FILE", "/no/such/file")]);
         let _ = reader.parse::<u16>(&PORT, "a port");
         let _ = reader.secret(&KEY);
         let problems = reader.finish().unwrap_err();

@@ -96,7 +96,8 @@ mod tests {
 
     #[test]
     fn ids_are_version_7_and_sort_by_time() {
-        let clock = ManualClock::at(DateTime::from_timestamp_micros(1_790_000_000_000_000).unwrap());
+        let clock =
+            ManualClock::at(DateTime::from_timestamp_micros(1_790_000_000_000_000).unwrap());
         let first = RandomIds.next(clock.now());
         clock.advance(TimeDelta::milliseconds(1));
         let second = RandomIds.next(clock.now());

@@ -48,7 +48,9 @@ impl From<Document> for Value {
 /// Returns the written size. The recursion is bounded by `serde_json`, which reads at most 128
 /// levels.
 fn weigh(members: &Map<String, Value>) -> Result<usize, Invalid> {
-    members.iter().try_fold(2, |sum, (key, value)| Ok(sum + weigh_text(key)? + weigh_value(value)? + 2))
+    members
+        .iter()
+        .try_fold(2, |sum, (key, value)| Ok(sum + weigh_text(key)? + weigh_value(value)? + 2))
 }
 
 fn weigh_value(value: &Value) -> Result<usize, Invalid> {
@@ -56,7 +58,9 @@ fn weigh_value(value: &Value) -> Result<usize, Invalid> {
         Value::Null | Value::Bool(_) => Ok(4),
         Value::Number(number) => Ok(number.to_string().len()),
         Value::String(text) => weigh_text(text),
-        Value::Array(items) => items.iter().try_fold(2, |sum, item| Ok(sum + weigh_value(item)? + 1)),
+        Value::Array(items) => {
+            items.iter().try_fold(2, |sum, item| Ok(sum + weigh_value(item)? + 1))
+        }
         Value::Object(members) => weigh(members),
     }
 }

@@ -49,7 +49,9 @@ impl IncidentStatus {
 
 /// A move that the states do not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("an incident that is {from} cannot become {to}; reopen it first (open, investigating or in_progress)")]
+#[error(
+    "an incident that is {from} cannot become {to}; reopen it first (open, investigating or in_progress)"
+)]
 pub struct IllegalTransition {
     /// Where it stands.
     pub from: IncidentStatus,
@@ -93,7 +95,11 @@ impl Progress {
     ///
     /// # Errors
     /// When [`IncidentStatus::may_become`] says no. Nothing has changed then.
-    pub fn transition(mut self, to: IncidentStatus, now: Timestamp) -> Result<Self, IllegalTransition> {
+    pub fn transition(
+        mut self,
+        to: IncidentStatus,
+        now: Timestamp,
+    ) -> Result<Self, IllegalTransition> {
         let from = self.status;
         if !from.may_become(to) {
             return Err(IllegalTransition { from, to });

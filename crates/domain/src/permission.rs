@@ -3,7 +3,9 @@
 use crate::{Invalid, kinds::kinds};
 
 /// What a person is in an organization, or in one team of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 #[serde(into = "&'static str", try_from = "String")]
 pub enum Role {
     /// Reads.
@@ -168,7 +170,9 @@ mod tests {
     use super::*;
 
     fn table() -> String {
-        let mut table = String::from("| action | decided by the role in the | viewer | member | admin |\n|---|---|---|---|---|\n");
+        let mut table = String::from(
+            "| action | decided by the role in the | viewer | member | admin |\n|---|---|---|---|---|\n",
+        );
         for action in Action::ALL {
             let reach = match action.reach() {
                 Reach::Organization => "organization",

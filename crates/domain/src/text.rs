@@ -43,7 +43,9 @@ fn line(text: String) -> Result<String, String> {
 /// Any number of lines.
 fn lines(text: String) -> Result<String, String> {
     if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
-        return Err("must not contain control characters other than line breaks and tabs".to_owned());
+        return Err(
+            "must not contain control characters other than line breaks and tabs".to_owned()
+        );
     }
     Ok(text)
 }
@@ -209,7 +211,9 @@ mod tests {
 
     #[test]
     fn what_is_no_mailbox_is_refused() {
-        for text in ["ada", "ada@", "@example.com", "a@b", "a@b@c.de", "a b@c.de", "a@.de", "ä@b.de"] {
+        for text in
+            ["ada", "ada@", "@example.com", "a@b", "a@b@c.de", "a b@c.de", "a@.de", "ä@b.de"]
+        {
             assert!(text.parse::<EmailAddress>().is_err(), "{text}");
         }
     }

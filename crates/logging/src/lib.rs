@@ -13,7 +13,9 @@ const QUIET: &str = "sqlx=warn,sea_orm_migration=warn,actix_server=warn,pglite_o
 pub fn start(filter: &str, json: bool) {
     let filter = EnvFilter::try_new(format!("{QUIET},{filter}"))
         .unwrap_or_else(|_| EnvFilter::new(format!("{QUIET},info")));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr)
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
     let _ = if json {
         lines.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init()

@@ -163,8 +163,7 @@ impl<Mode> AgentConfigs<'_, Mode> {
             .select::<agent_configs::Entity>()
             .filter(agent_configs::Column::TeamId.eq(team_id.as_uuid()))
             .filter(filter.condition());
-        let position =
-            |row: &agent_configs::Model| Position { at: row.created_at, id: row.id };
+        let position = |row: &agent_configs::Model| Position { at: row.created_at, id: row.id };
         self.scope
             .page(select, agent_configs::Column::CreatedAt, page, position)
             .await?
@@ -225,7 +224,10 @@ impl AgentConfigs<'_, Writing> {
             config_metadata: set(patch.metadata),
             ..Default::default()
         };
-        self.scope.update::<agent_configs::Entity>(id.as_uuid(), expected, changes).await?.try_into()
+        self.scope
+            .update::<agent_configs::Entity>(id.as_uuid(), expected, changes)
+            .await?
+            .try_into()
     }
 
     /// Deletes an agent configuration that is still at version `expected`.

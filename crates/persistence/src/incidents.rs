@@ -174,8 +174,7 @@ impl<Mode> Incidents<'_, Mode> {
             .select::<incidents::Entity>()
             .filter(incidents::Column::TeamId.eq(team_id.as_uuid()))
             .filter(filter.condition());
-        let position =
-            |row: &incidents::Model| Position { at: row.created_at, id: row.id };
+        let position = |row: &incidents::Model| Position { at: row.created_at, id: row.id };
         self.scope
             .page(select, incidents::Column::CreatedAt, page, position)
             .await?
@@ -216,14 +215,12 @@ impl Incidents<'_, Writing> {
             let row = self.scope.insert::<incidents::Entity>(row).await?;
             return Ok(Created::New(row.try_into()?));
         };
-        let same_key = OnConflict::columns([
-            incidents::Column::OrgId,
-            incidents::Column::IdempotencyKey,
-        ])
-        .target_and_where(Expr::col(incidents::Column::DeletedAt).is_null())
-        .target_and_where(Expr::col(incidents::Column::IdempotencyKey).is_not_null())
-        .do_nothing()
-        .to_owned();
+        let same_key =
+            OnConflict::columns([incidents::Column::OrgId, incidents::Column::IdempotencyKey])
+                .target_and_where(Expr::col(incidents::Column::DeletedAt).is_null())
+                .target_and_where(Expr::col(incidents::Column::IdempotencyKey).is_not_null())
+                .do_nothing()
+                .to_owned();
         if let Some(row) = self.scope.insert_unless::<incidents::Entity>(row, same_key).await? {
             return Ok(Created::New(row.try_into()?));
         }
@@ -261,8 +258,16 @@ impl Incidents<'_, Writing> {
             self.scope.get::<users::Entity>(assignee.as_uuid()).await?;
             progress = progress.assigned(current.stamps.created_at, now);
         }
-        let IncidentPatch { title, description, status: _, priority, severity, assigned_to, tags, metadata } =
-            patch;
+        let IncidentPatch {
+            title,
+            description,
+            status: _,
+            priority,
+            severity,
+            assigned_to,
+            tags,
+            metadata,
+        } = patch;
         let changes = incidents::ActiveModel {
             title: set(title),
             description: change(description),

@@ -57,9 +57,7 @@ pub use agent_configs::{
 };
 pub use context::{Actor, OrgContext, Principal, SystemContext};
 pub use error::{Error, Resource, Result};
-pub use incidents::{
-    Created, Incident, IncidentFilter, IncidentPatch, Incidents, NewIncident,
-};
+pub use incidents::{Created, Incident, IncidentFilter, IncidentPatch, Incidents, NewIncident};
 pub use memberships::{Member, Memberships};
 pub use organizations::{Organization, OrganizationPatch, Organizations};
 pub use patch::Stamps;

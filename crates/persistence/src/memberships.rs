@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 
 use brownie_domain::{Page, PageRequest, Role, TeamId, UserId, Version};
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, QueryFilter, QuerySelect, QueryTrait,
-};
+use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, QueryFilter, QuerySelect, QueryTrait};
 
 use crate::{
     Error, OrgScope, Resource, Result, User, Writing,

@@ -74,7 +74,11 @@ impl Organizations<'_, Writing> {
     ///
     /// # Errors
     /// [`Error::VersionConflict`], or [`Error::AlreadyExists`] when another has the new slug.
-    pub async fn update(&self, expected: Version, patch: OrganizationPatch) -> Result<Organization> {
+    pub async fn update(
+        &self,
+        expected: Version,
+        patch: OrganizationPatch,
+    ) -> Result<Organization> {
         let OrganizationPatch { name, slug, description, is_active, max_teams, max_users_per_team } =
             patch;
         let changes = organizations::ActiveModel {

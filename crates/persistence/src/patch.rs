@@ -1,8 +1,8 @@
 //! From patches to the columns that a statement sets, and from stored values back to domain types.
 
 use brownie_domain::{Change, Timestamp, UserId, Version};
-use serde::de::DeserializeOwned;
 use sea_orm::ActiveValue::{self, NotSet, Set};
+use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::{Error, Resource, Result};

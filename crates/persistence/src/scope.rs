@@ -15,8 +15,8 @@ use brownie_domain::{
     Clock, IdSource, OrganizationId, Page, PageRequest, Position, Timestamp, Version,
 };
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, DbBackend, EntityTrait, FromQueryResult,
-    QueryFilter, QueryOrder, QueryResult, QuerySelect, QueryTrait, Select, Statement, Value,
+    ActiveModelTrait, ColumnTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter,
+    QueryOrder, QueryResult, QuerySelect, QueryTrait, Select, Statement, Value,
     sea_query::{Expr, ExprTrait, LockType, OnConflict, Query, ReturningClause},
 };
 use uuid::Uuid;
@@ -81,13 +81,25 @@ enum Conn {
 
 impl OrgScope<Reading> {
     pub(crate) fn reading(engine: Engine, ctx: OrgContext, sources: Sources) -> Self {
-        Self { conn: Conn::Pool(engine), ctx, sources, records: Records::default(), mode: PhantomData }
+        Self {
+            conn: Conn::Pool(engine),
+            ctx,
+            sources,
+            records: Records::default(),
+            mode: PhantomData,
+        }
     }
 }
 
 impl OrgScope<Writing> {
     pub(crate) fn writing(unit: Unit, ctx: OrgContext, sources: Sources) -> Self {
-        Self { conn: Conn::Unit(unit), ctx, sources, records: Records::default(), mode: PhantomData }
+        Self {
+            conn: Conn::Unit(unit),
+            ctx,
+            sources,
+            records: Records::default(),
+            mode: PhantomData,
+        }
     }
 
     /// Makes what was done last, together with its audit rows and events.
@@ -116,9 +128,7 @@ impl<Mode> OrgScope<Mode> {
 
     /// Begins every read: the live rows of this organization.
     pub(crate) fn select<E: TenantEntity>(&self) -> Select<E> {
-        E::find()
-            .filter(E::ORG_ID.eq(self.ctx.org_id.as_uuid()))
-            .filter(E::DELETED_AT.is_null())
+        E::find().filter(E::ORG_ID.eq(self.ctx.org_id.as_uuid())).filter(E::DELETED_AT.is_null())
     }
 
     /// Returns the rows of a selection.
@@ -161,8 +171,7 @@ impl<Mode> OrgScope<Mode> {
             let there = Expr::tuple([Expr::val(after.at), Expr::val(after.id)]);
             select = select.filter(here.lt(there));
         }
-        let select =
-            select.order_by_desc(at).order_by_desc(E::ID).limit(request.limit() + 1);
+        let select = select.order_by_desc(at).order_by_desc(E::ID).limit(request.limit() + 1);
         Ok(Page::from_rows(self.all::<E>(select).await?, request, position))
     }
 
@@ -179,7 +188,11 @@ impl OrgScope<Writing> {
     /// rows against a limit locks first what the limit is written on.
     pub(crate) async fn lock<E: TenantEntity>(&self, id: Uuid) -> Result<E::Model> {
         let select = self.select::<E>().filter(E::ID.eq(id)).lock(LockType::NoKeyUpdate);
-        self.all::<E>(select).await?.into_iter().next().ok_or(Error::NotFound { resource: E::RESOURCE })
+        self.all::<E>(select)
+            .await?
+            .into_iter()
+            .next()
+            .ok_or(Error::NotFound { resource: E::RESOURCE })
     }
 
     /// Writes a new row under a new id.

@@ -1,8 +1,8 @@
 //! Teams of an organization.
 
 use brownie_domain::{
-    Change, Description, Document, OrganizationId, Page, PageRequest, Position, Slug, TeamId, TeamName,
-    Version,
+    Change, Description, Document, OrganizationId, Page, PageRequest, Position, Slug, TeamId,
+    TeamName, Version,
 };
 use sea_orm::{ActiveValue::Set, ColumnTrait, QueryFilter};
 
@@ -11,8 +11,6 @@ use crate::{
     entity::{organizations, teams},
     patch::{Stamps, Stored, change, set, stamps},
 };
-
-
 
 /// A team.
 #[derive(Debug, Clone, PartialEq)]
@@ -92,8 +90,7 @@ impl<Mode> Teams<'_, Mode> {
     /// # Errors
     /// When the database cannot answer.
     pub async fn list(&self, page: PageRequest) -> Result<Page<Team>> {
-        let select =
-            self.scope.select::<teams::Entity>().filter(teams::Column::IsActive.eq(true));
+        let select = self.scope.select::<teams::Entity>().filter(teams::Column::IsActive.eq(true));
         let rows = self
             .scope
             .page(select, teams::Column::CreatedAt, page, |row| Position {

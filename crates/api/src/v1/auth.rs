@@ -50,7 +50,11 @@ struct TokenView<'a> {
 }
 
 /// Answers with a token, which nobody on the way may keep (RFC 6749 section 5.1).
-fn token(deps: &Deps, claims: Claims, mut response: actix_web::HttpResponseBuilder) -> Result<HttpResponse, Problem> {
+fn token(
+    deps: &Deps,
+    claims: Claims,
+    mut response: actix_web::HttpResponseBuilder,
+) -> Result<HttpResponse, Problem> {
     let token = deps.tokens.issue(claims, deps.clock.now())?;
     Ok(response.insert_header((header::CACHE_CONTROL, "no-store")).json(TokenView {
         access_token: token.expose(),

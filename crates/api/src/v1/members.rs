@@ -103,9 +103,9 @@ pub(crate) async fn remove(
     IfMatch(expected): IfMatch,
 ) -> Result<HttpResponse, Problem> {
     access
-        .write(move |tx| async move {
-            Ok(tx.memberships().remove(team_id, user_id, expected).await?)
-        })
+        .write(
+            move |tx| async move { Ok(tx.memberships().remove(team_id, user_id, expected).await?) },
+        )
         .await?;
     Ok(view::deleted("Member"))
 }

@@ -1,9 +1,7 @@
 //! `/organizations/{org_id}/teams` and `/teams/{team_id}`.
 
 use actix_web::{HttpRequest, HttpResponse};
-use brownie_domain::{
-    Change, Description, Document, List, OrganizationId, Slug, TeamId, TeamName,
-};
+use brownie_domain::{Change, Description, Document, List, OrganizationId, Slug, TeamId, TeamName};
 use brownie_persistence::{NewTeam, Team, TeamPatch};
 use serde::{Deserialize, Serialize};
 

@@ -89,7 +89,9 @@ fn tls_connector(
     match (cert, key) {
         (Some(cert), Some(key)) => {
             let identity = Identity::from_pkcs8(&read(&cert)?, &read(&key)?).map_err(|error| {
-                settings(format!("sslcert {cert} and sslkey {key} (PKCS#8 PEM) do not fit: {error}"))
+                settings(format!(
+                    "sslcert {cert} and sslkey {key} (PKCS#8 PEM) do not fit: {error}"
+                ))
             })?;
             builder.identity(identity);
         }

@@ -62,9 +62,9 @@ impl Engine {
             .runtime(deadpool_postgres::Runtime::Tokio1)
             .post_create(Hook::async_fn(move |client, _| {
                 let session = session.clone();
-                Box::pin(async move {
-                    client.batch_execute(&session).await.map_err(HookError::Backend)
-                })
+                Box::pin(
+                    async move { client.batch_execute(&session).await.map_err(HookError::Backend) },
+                )
             }))
             // A connection that has rested may be dead without knowing it. Where one is, the others
             // that rested as long are not asked one by one: each would cost the wait again.
@@ -73,7 +73,9 @@ impl Engine {
                 let silence = Arc::clone(&silence_noticed);
                 Box::pin(async move {
                     if silence.lock().is_ok_and(|at| at.is_some_and(|at| at.elapsed() < rested)) {
-                        return Err(HookError::message("rested since before the network fell silent"));
+                        return Err(HookError::message(
+                            "rested since before the network fell silent",
+                        ));
                     }
                     if rested < TRUSTED_IDLE {
                         return Ok(());
@@ -89,11 +91,7 @@ impl Engine {
             }))
             .build()
             .map_err(|error| Error::Settings(error.to_string()))?;
-        Ok(Self {
-            pool,
-            tasks: TaskTracker::new(),
-            statement_timeout: options.statement_timeout,
-        })
+        Ok(Self { pool, tasks: TaskTracker::new(), statement_timeout: options.statement_timeout })
     }
 
     /// Begins a unit of work that may write. Nothing is sent yet.
@@ -200,8 +198,7 @@ impl Ready {
     /// Prepares `statement`, or finds it prepared.
     async fn on(client: &Object, statement: Statement) -> Result<Self> {
         let parameters = Parameter::all(statement.values);
-        let types =
-            parameters.iter().map(Parameter::declared_type).collect::<Result<Vec<_>>>()?;
+        let types = parameters.iter().map(Parameter::declared_type).collect::<Result<Vec<_>>>()?;
         let statement = client.prepare_typed_cached(&statement.sql, &types).await?;
         Ok(Self { statement, parameters })
     }
@@ -224,12 +221,9 @@ async fn flight(
 ) -> Result<Vec<QueryResult>> {
     let ready = Ready::on(client, statement).await?;
     let Some(bracket) = bracket else { return ready.run(client).await };
-    let (begun, rows, ended) = join3(
-        client.batch_execute(bracket),
-        ready.run(client),
-        client.batch_execute("COMMIT"),
-    )
-    .await;
+    let (begun, rows, ended) =
+        join3(client.batch_execute(bracket), ready.run(client), client.batch_execute("COMMIT"))
+            .await;
     begun?;
     let rows = rows?;
     ended?;

@@ -83,7 +83,9 @@ pub(super) fn query_result(row: &Row) -> Result<QueryResult> {
             Type::INT4 => row.try_get::<_, Option<i32>>(index)?.into(),
             Type::INT8 => row.try_get::<_, Option<i64>>(index)?.into(),
             Type::FLOAT8 => row.try_get::<_, Option<f64>>(index)?.into(),
-            Type::TEXT | Type::VARCHAR | Type::NAME => row.try_get::<_, Option<String>>(index)?.into(),
+            Type::TEXT | Type::VARCHAR | Type::NAME => {
+                row.try_get::<_, Option<String>>(index)?.into()
+            }
             Type::BYTEA => row.try_get::<_, Option<Vec<u8>>>(index)?.into(),
             Type::JSON | Type::JSONB => row.try_get::<_, Option<serde_json::Value>>(index)?.into(),
             Type::UUID => row.try_get::<_, Option<Uuid>>(index)?.into(),

@@ -1,0 +1,176 @@
+//! Our own programs as processes.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::{Client, free_port};
+
+/// Returns the path of one of our programs, built first if need be: `cargo test` alone builds only
+/// their unit tests.
+///
+/// # Panics
+/// When they cannot be built.
+pub fn binary(name: &str) -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let directory = BUILT.get_or_init(|| {
+        let test = std::env::current_exe().unwrap_or_default();
+        // target/debug/deps/it-…
+        let directory = test.ancestors().nth(2).map(Path::to_path_buf).unwrap_or_default();
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--quiet", "--workspace", "--bins"]).current_dir(crate::root());
+        if directory.ends_with("release") {
+            build.arg("--release");
+        }
+        match build.status() {
+            Ok(status) if status.success() => directory,
+            outcome => panic!("the programs cannot be built: {outcome:?}"),
+        }
+    });
+    directory.join(name)
+}
+
+/// Runs one of our programs to its end, with these variables and no others of ours.
+///
+/// # Errors
+/// When it cannot be run.
+pub fn run(name: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Result<Output> {
+    Ok(command(name, variables).args(arguments).output()?)
+}
+
+fn command(name: &str, variables: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(binary(name));
+    for name in ["DATABASE_URL", "DB_HOST", "METADATA_JWT_SECRET", "LOG_LEVEL", "LOG_FORMAT"] {
+        command.env_remove(name);
+    }
+    command.envs(variables.iter().copied());
+    command
+}
+
+/// A running service.
+#[derive(Debug)]
+pub struct Service {
+    name: &'static str,
+    variables: Vec<(String, String)>,
+    child: Child,
+    port: u16,
+    log: tempfile::NamedTempFile,
+}
+
+impl Service {
+    /// Starts `brownie-server` on a migrated database.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn server(database_url: &str) -> Result<Self> {
+        let own = [
+            ("DATABASE_URL", database_url.to_owned()),
+            ("METADATA_JWT_SECRET", "a secret for tests, long enough for HS256".to_owned()),
+        ];
+        Self::start("brownie-server", &own).await
+    }
+
+    /// Starts `brownie-standalone` on a directory.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn standalone(data_dir: &Path) -> Result<Self> {
+        let own = [("BROWNIE_DATA_DIR", data_dir.display().to_string())];
+        Self::start("brownie-standalone", &own).await
+    }
+
+    async fn start(name: &'static str, own: &[(&str, String)]) -> Result<Self> {
+        let port = free_port()?;
+        let mut variables: Vec<(String, String)> =
+            own.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        variables.push(("METADATA_PORT".to_owned(), port.to_string()));
+        variables.push(("METRICS_PORT".to_owned(), "0".to_owned()));
+        let log = tempfile::NamedTempFile::new()?;
+        let child = spawn(name, &variables, log.reopen()?)?;
+        let mut service = Self { name, variables, child, port, log };
+        service.wait_until_ready().await?;
+        Ok(service)
+    }
+
+    async fn wait_until_ready(&mut self) -> Result<()> {
+        let client = Client::anonymous(&self.base());
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            if let Ok(answer) = client.get("/readyz").await
+                && answer.status == 200
+            {
+                return Ok(());
+            }
+            if let Some(status) = self.child.try_wait()? {
+                bail!("{} ended with {status}: {}", self.name, self.log());
+            }
+            ensure!(Instant::now() < deadline, "{} is not ready: {}", self.name, self.log());
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+    }
+
+    /// Returns the URL it answers at.
+    pub fn base(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Returns a client nobody knows.
+    pub fn client(&self) -> Client {
+        Client::anonymous(&self.base())
+    }
+
+    /// Returns what it has printed so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log.path()).unwrap_or_default()
+    }
+
+    /// Kills it with SIGKILL and starts it again on the same port.
+    ///
+    /// # Errors
+    /// When it does not come back.
+    pub async fn crash_and_restart(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        let log = File::options().append(true).open(self.log.path())?;
+        self.child = spawn(self.name, &self.variables, log)?;
+        self.wait_until_ready().await
+    }
+
+    /// Tells it to stop (SIGTERM) and waits until it has.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn stop(&mut self) -> Result<ExitStatus> {
+        let pid = self.child.id().to_string();
+        Command::new("kill").args(["-TERM", &pid]).status().context("kill")?;
+        Ok(self.child.wait()?)
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- {} ---\n{}", self.name, self.log());
+        }
+    }
+}
+
+fn spawn(name: &str, variables: &[(String, String)], log: File) -> Result<Child> {
+    let variables: Vec<(&str, &str)> =
+        variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let log_too = log.try_clone()?;
+    command(name, &variables)
+        .stdin(Stdio::null())
+        .stdout(log)
+        .stderr(log_too)
+        .spawn()
+        .with_context(|| name.to_owned())
+}

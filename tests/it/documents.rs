@@ -1,0 +1,84 @@
+//! What the papers say, done.
+
+use std::{fs, process::Command};
+
+use harness::{Postgres, Service};
+
+fn page(path: &str) -> String {
+    fs::read_to_string(harness::root().join(path)).unwrap()
+}
+
+/// Returns the shell block of the README that follows the walk-through's mark.
+fn walk_through() -> String {
+    let readme = page("README.md");
+    let (_, rest) = readme.split_once("<!-- walk-through").unwrap();
+    let (_, rest) = rest.split_once("```sh\n").unwrap();
+    rest.split_once("```").unwrap().0.to_owned()
+}
+
+/// Runs the walk-through as printed, on another port; the first command that fails ends it.
+fn walk(service: &Service) {
+    let script = walk_through().replace("http://127.0.0.1:8000", &service.base());
+    let output = Command::new("bash").args(["-euxo", "pipefail", "-c", &script]).output().unwrap();
+    let (stdout, stderr) = (
+        String::from_utf8_lossy(&output.stdout).into_owned(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    );
+    assert!(output.status.success(), "{stdout}\n{stderr}");
+    assert!(stdout.contains(r#""status":"in_progress""#), "{stdout}");
+    assert!(stdout.ends_with(r#"{"message":"Incident deleted successfully"}"#), "{stdout}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_readme_can_be_walked_through_on_postgresql() {
+    let database = Postgres::shared().database();
+    let mut service = Service::server(database.url()).await.unwrap();
+    walk(&service);
+    assert!(service.stop().unwrap().success(), "{}", service.log());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_readme_can_be_walked_through_standalone_and_is_remembered() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut service = Service::standalone(&dir.path().join("data")).await.unwrap();
+    walk(&service);
+    assert!(service.stop().unwrap().success(), "{}", service.log());
+
+    let again = Service::standalone(&dir.path().join("data")).await.unwrap();
+    again.client().log_in("ada@example.com").await.unwrap();
+}
+
+#[test]
+fn every_variable_is_in_env_example() {
+    let expected = harness::env_example();
+    let found = page("env.example");
+    if found != expected {
+        fs::write(harness::root().join("target/env.example"), &expected).unwrap();
+        panic!("env.example is not what the code reads; target/env.example is");
+    }
+}
+
+/// A link to a file that is not there sends a reader nowhere.
+#[test]
+fn every_link_between_the_papers_leads_somewhere() {
+    let mut pages = vec!["README.md".to_owned(), "CONTRIBUTING.md".to_owned()];
+    for directory in ["docs", "docs/decisions"] {
+        let entries = fs::read_dir(harness::root().join(directory)).unwrap().flatten();
+        pages.extend(
+            entries
+                .map(|entry| format!("{directory}/{}", entry.file_name().to_string_lossy()))
+                .filter(|path| path.ends_with(".md")),
+        );
+    }
+    for path in pages {
+        let text = page(&path);
+        let folder = harness::root().join(&path).parent().unwrap().to_owned();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let target = link.split('#').next().unwrap_or_default();
+            if target.is_empty() || target.contains("://") {
+                continue;
+            }
+            assert!(folder.join(target).exists(), "{path} links to {link}");
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! The same promises on the embedded engine, which has one connection and needs nothing installed.
+
+use std::time::Duration;
+
+use brownie_persistence::{PoolOptions, Store};
+use pglite_oxide::PgliteServer;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_store_keeps_its_promises_on_the_embedded_engine() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = PgliteServer::builder()
+        .path(dir.path().join("postgres"))
+        .unix(dir.path().join(".s.PGSQL.5432"))
+        .postgres_config("fsync", "off")
+        .start()
+        .unwrap();
+    let host = dir.path().display();
+    let url = format!("postgres://postgres@localhost:5432/template1?host={host}&sslmode=disable");
+    let database = brownie_migration::Database { url: url.clone(), wait: Duration::from_secs(30) };
+    let applied = brownie_migration::apply(&database).await.unwrap();
+    assert_eq!(applied, brownie_migration::names());
+    assert!(brownie_migration::apply(&database).await.unwrap().is_empty());
+
+    let store = Store::new(&PoolOptions {
+        max_connections: 1,
+        acquire_timeout: Duration::from_secs(30),
+        ..PoolOptions::new(url)
+    })
+    .unwrap();
+    crate::store::run(&store).await;
+    store.close().await;
+    server.shutdown().unwrap();
+}

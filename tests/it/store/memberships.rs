@@ -1,0 +1,80 @@
+use brownie_domain::{PageRequest, RequestId, Role};
+use brownie_persistence::{Error, Store, SystemContext};
+use harness::{Founded, new_team, new_user};
+
+use super::slug;
+
+pub(super) async fn a_role_in_another_team_counts_there(store: &Store) {
+    let org = Founded::new(store, &slug("member")).await;
+    let home = org.team_id;
+    let (user, team) = store
+        .write(&org.ctx, move |tx| async move {
+            let user = tx.users().create(new_user("ada", home, Role::Viewer)).await?;
+            let team = tx.teams().create(new_team("second")).await?;
+            tx.memberships().add(team.id, user.id, Role::Member).await?;
+            Ok::<_, Error>((user, team))
+        })
+        .await
+        .unwrap();
+
+    let visitor = SystemContext::for_visitor(RequestId::from_uuid(uuid::Uuid::nil()));
+    let principal = store.system(&visitor).principal(org.founder.org_id, user.id).await;
+    let principal = principal.unwrap().unwrap();
+    assert_eq!(principal.role_in(home), Some(Role::Viewer));
+    assert_eq!(principal.role_in(team.id), Some(Role::Member));
+    assert_eq!(org.principal.role_in(team.id), Some(Role::Admin), "an admin is one everywhere");
+
+    let members = store.org(&org.ctx).memberships().list(team.id, PageRequest::default()).await;
+    let members = members.unwrap().items;
+    assert_eq!(members.len(), 1);
+    assert_eq!((members[0].role, members[0].is_home), (Role::Member, false));
+
+    let again = store
+        .write(&org.ctx, move |tx| async move {
+            tx.memberships().add(team.id, user.id, Role::Admin).await
+        })
+        .await;
+    assert!(matches!(again, Err(Error::AlreadyExists { .. })), "{again:?}");
+
+    let version = members[0].version;
+    store
+        .write(&org.ctx, move |tx| async move {
+            let changed =
+                tx.memberships().change_role(team.id, user.id, version, Role::Admin).await?;
+            assert_eq!(changed.role, Role::Admin);
+            tx.memberships().remove(team.id, user.id, changed.version).await
+        })
+        .await
+        .unwrap();
+    let principal = store.system(&visitor).principal(org.founder.org_id, user.id).await;
+    assert_eq!(principal.unwrap().unwrap().role_in(team.id), None);
+}
+
+pub(super) async fn the_home_team_cannot_be_left_only_changed(store: &Store) {
+    let org = Founded::new(store, &slug("home")).await;
+    let home = org.team_id;
+    let user = store
+        .write(&org.ctx, move |tx| async move {
+            tx.users().create(new_user("ada", home, Role::Viewer)).await
+        })
+        .await
+        .unwrap();
+
+    let version = user.stamps.version;
+    let outcome = store
+        .write(
+            &org.ctx,
+            move |tx| async move { tx.memberships().remove(home, user.id, version).await },
+        )
+        .await;
+    assert!(matches!(outcome, Err(Error::HomeTeam)), "{outcome:?}");
+
+    let member = store
+        .write(&org.ctx, move |tx| async move {
+            tx.memberships().change_role(home, user.id, version, Role::Member).await
+        })
+        .await
+        .unwrap();
+    assert!(member.is_home);
+    assert_eq!(member.user.role, Role::Member);
+}

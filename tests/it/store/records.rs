@@ -1,0 +1,60 @@
+//! What a unit of work leaves besides its rows. Looked at from a second connection, which the
+//! embedded engine does not have.
+
+use brownie_persistence::{Error, TeamPatch};
+use harness::{Founded, Postgres, new_team};
+
+async fn records(client: &tokio_postgres::Client, table: &str, what: &str) -> Vec<(String, i64)> {
+    let sql =
+        format!("SELECT {what}, version FROM {table} WHERE resource = 'team' ORDER BY id, version");
+    client.query(&sql, &[]).await.unwrap().iter().map(|row| (row.get(0), row.get(1))).collect()
+}
+
+#[tokio::test]
+async fn a_change_leaves_one_audit_row_and_one_event() {
+    let database = Postgres::shared().database();
+    let store = super::open(database.url());
+    let org = Founded::new(&store, "audit").await;
+    let client = database.connect().await;
+    client.batch_execute("DELETE FROM audit_log; DELETE FROM outbox").await.unwrap();
+
+    let team = store
+        .write(&org.ctx, |tx| async move { tx.teams().create(new_team("platform")).await })
+        .await
+        .unwrap();
+    for _ in 0..2 {
+        let (id, version) = (team.id, team.stamps.version);
+        let patch = TeamPatch { is_active: Some(false), ..TeamPatch::default() };
+        // The second of these is stale, and must leave nothing.
+        let _ = store
+            .write(&org.ctx, move |tx| async move { tx.teams().update(id, version, patch).await })
+            .await;
+    }
+
+    let expected = [("team.created".to_owned(), 1), ("team.updated".to_owned(), 2)];
+    assert_eq!(records(&client, "audit_log", "action").await, expected);
+    assert_eq!(records(&client, "outbox", "event").await, expected);
+    let actor = client.query_one("SELECT actor_kind, actor_id FROM audit_log LIMIT 1", &[]).await;
+    let actor = actor.unwrap();
+    assert_eq!(actor.get::<_, String>(0), "user");
+    assert_eq!(actor.get::<_, uuid::Uuid>(1), org.founder.id.as_uuid());
+}
+
+#[tokio::test]
+async fn a_statement_that_failed_cannot_be_committed_over() {
+    let database = Postgres::shared().database();
+    let store = super::open(database.url());
+    let org = Founded::new(&store, "over").await;
+
+    let tx = store.begin(&org.ctx).await.unwrap();
+    tx.teams().create(new_team("kept-only-if-committed")).await.unwrap();
+    // The name of the sign-up's team: PostgreSQL ends the transaction, and would answer COMMIT with
+    // a silent ROLLBACK.
+    tx.teams().create(new_team("kept-only-if-committed")).await.unwrap_err();
+    let outcome = tx.commit().await;
+
+    assert!(matches!(outcome, Err(Error::UnitOver)), "{outcome:?}");
+    let client = database.connect().await;
+    let rows = client.query("SELECT 1 FROM teams WHERE slug LIKE 'kept%'", &[]).await.unwrap();
+    assert!(rows.is_empty());
+}
