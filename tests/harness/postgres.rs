@@ -120,7 +120,7 @@ impl Postgres {
     }
 
     fn wait_until_ready(&self) -> Result<()> {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         while let Err(error) = block_on(connect(self.url("postgres"))) {
             if Instant::now() > deadline {
                 let log = fs::read_to_string(self.dir.join("log")).unwrap_or_default();

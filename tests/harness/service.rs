@@ -100,7 +100,7 @@ impl Service {
 
     async fn wait_until_ready(&mut self) -> Result<()> {
         let client = Client::anonymous(&self.base());
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         loop {
             if let Ok(answer) = client.get("/readyz").await
                 && answer.status == 200

@@ -1,5 +1,12 @@
 //! The house under test. Each module is a promise; each test is a sentence of it.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::case_sensitive_file_extension_comparisons,
+    reason = "in a test both are how a promise is found broken"
+)]
+
 mod binaries;
 mod documents;
 mod durability;

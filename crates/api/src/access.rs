@@ -76,7 +76,7 @@ enum Identity {
 }
 
 /// Finds out who asks. Whether it matters is for the handler to say.
-pub async fn identify<B: MessageBody>(
+pub(crate) async fn identify<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, actix_web::Error> {
@@ -248,13 +248,12 @@ impl<P: Permission> InTeam<P> {
     /// Decides. A stranger to the team learns that it exists only if it is in their organization:
     /// another organization's team and one that is not there are the same 404.
     async fn admit(&self) -> Result<(), Problem> {
-        match self.caller.principal.role_in(self.team_id) {
-            Some(role) if role.may(P::ACTION) => Ok(()),
-            _ => {
-                self.caller.store.org(&self.caller.ctx).teams().get(self.team_id).await?;
-                Err(forbidden(P::ACTION))
-            }
+        let principal = &self.caller.principal;
+        let may = principal.role_in(self.team_id).is_some_and(|role| role.may(P::ACTION));
+        if !(may && principal.belongs_to(self.team_id)) {
+            self.caller.store.org(&self.caller.ctx).teams().get(self.team_id).await?;
         }
+        if may { Ok(()) } else { Err(forbidden(P::ACTION)) }
     }
 
     /// Returns the organization.

@@ -175,7 +175,7 @@ impl FromRequest for IfMatch {
 }
 
 /// Refuses a body that names another parent than the path does. The original's clients send both.
-pub(crate) fn same<T: PartialEq>(
+pub(crate) fn same<T: PartialEq + Copy>(
     in_body: Option<T>,
     in_path: T,
     pointer: &str,

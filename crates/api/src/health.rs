@@ -64,10 +64,8 @@ pub(crate) async fn ready(request: actix_web::HttpRequest, deps: web::Data<Deps>
         database,
         detail: schema.detail,
     };
-    let mut response = match schema.servable {
-        true => HttpResponse::Ok(),
-        false => HttpResponse::ServiceUnavailable(),
-    };
+    let mut response =
+        if schema.servable { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     response.insert_header((header::CACHE_CONTROL, "no-store")).json(health)
 }
 

@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     fn tokens(secret: &str) -> Tokens {
-        Tokens::new(&TokenKey::from_secret(secret), Duration::from_secs(60))
+        Tokens::new(&TokenKey::from_secret(secret), Duration::from_mins(1))
     }
 
     fn claims() -> Claims {

@@ -56,7 +56,6 @@ pub struct Reader {
 impl Reader {
     /// Reads the environment of this process, and below it the file `.env` in the working
     /// directory if there is one.
-    #[expect(clippy::disallowed_methods, reason = "this is what the others read through")]
     pub fn from_process() -> Self {
         let mut values: BTreeMap<String, String> =
             dotenvy::dotenv_iter().map(|file| file.flatten().collect()).unwrap_or_default();

@@ -65,7 +65,7 @@ fn username(text: String) -> Result<String, String> {
 }
 
 /// `x@y.z` of printable ASCII, in lower case: two spellings of one mailbox are one account.
-fn email(text: String) -> Result<String, String> {
+fn email(mut text: String) -> Result<String, String> {
     let well_formed = text.bytes().all(|b| b.is_ascii_graphic())
         && text.split_once('@').is_some_and(|(local, domain)| {
             !local.is_empty()
@@ -76,7 +76,8 @@ fn email(text: String) -> Result<String, String> {
     if !well_formed {
         return Err("must look like name@example.com".to_owned());
     }
-    Ok(text.to_ascii_lowercase())
+    text.make_ascii_lowercase();
+    Ok(text)
 }
 
 fn http_url(text: String) -> Result<String, String> {

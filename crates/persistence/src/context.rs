@@ -121,6 +121,12 @@ impl Principal {
         self.memberships.iter().find(|(id, _)| *id == team).map(|(_, role)| *role)
     }
 
+    /// Tells whether a team is the home, or one that a membership names: whether it is known to be
+    /// a team of the organization.
+    pub fn belongs_to(&self, team: TeamId) -> bool {
+        team == self.home_team || self.memberships.iter().any(|(id, _)| *id == team)
+    }
+
     /// Returns the right to act in the organization.
     pub fn context(&self, request_id: RequestId) -> OrgContext {
         OrgContext { org_id: self.org_id, actor: Actor::User(self.user_id), request_id }

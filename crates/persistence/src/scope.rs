@@ -76,7 +76,7 @@ enum Conn {
     /// Each statement is a transaction of its own.
     Pool(Engine),
     /// All statements are one.
-    Unit(Unit),
+    Unit(Box<Unit>),
 }
 
 impl OrgScope<Reading> {
@@ -94,7 +94,7 @@ impl OrgScope<Reading> {
 impl OrgScope<Writing> {
     pub(crate) fn writing(unit: Unit, ctx: OrgContext, sources: Sources) -> Self {
         Self {
-            conn: Conn::Unit(unit),
+            conn: Conn::Unit(Box::new(unit)),
             ctx,
             sources,
             records: Records::default(),
@@ -133,7 +133,7 @@ impl<Mode> OrgScope<Mode> {
 
     /// Returns the rows of a selection.
     pub(crate) async fn all<E: TenantEntity>(&self, select: Select<E>) -> Result<Vec<E::Model>> {
-        models::<E>(self.rows(select.build(DbBackend::Postgres)).await?)
+        models::<E>(&self.rows(select.build(DbBackend::Postgres)).await?)
     }
 
     /// Returns the row of a selection that has at most one.
@@ -240,7 +240,7 @@ impl OrgScope<Writing> {
             insert.on_conflict(conflict);
         }
         let statement = DbBackend::Postgres.build(insert.returning(all_columns::<E>()));
-        let row = models::<E>(self.rows(statement).await?)?.into_iter().next();
+        let row = models::<E>(&self.rows(statement).await?)?.into_iter().next();
         if row.is_some() {
             self.record::<E>(Verb::Created, id, Version::FIRST);
         }
@@ -301,7 +301,7 @@ impl OrgScope<Writing> {
             .filter(life::<E>(live))
             .into_query();
         let statement = DbBackend::Postgres.build(update.returning(all_columns::<E>()));
-        let Some(row) = models::<E>(self.rows(statement).await?)?.into_iter().next() else {
+        let Some(row) = models::<E>(&self.rows(statement).await?)?.into_iter().next() else {
             return Err(self.explain_miss::<E>(id, expected, live).await?);
         };
         let (_, version) = E::key_of(&row);
@@ -342,7 +342,7 @@ fn all_columns<E: EntityTrait>() -> ReturningClause {
     Query::returning().columns(E::Column::iter())
 }
 
-fn models<E: EntityTrait>(rows: Vec<QueryResult>) -> Result<Vec<E::Model>> {
+fn models<E: EntityTrait>(rows: &[QueryResult]) -> Result<Vec<E::Model>> {
     rows.iter().map(|row| E::Model::from_query_result(row, "").map_err(unreadable)).collect()
 }
 

@@ -76,7 +76,7 @@ codes! {
     PreconditionRequired = "precondition_required", PRECONDITION_REQUIRED, "Precondition required",
         "Changes name the version they are made on: send the ETag you read as If-Match.";
     Internal = "internal", INTERNAL_SERVER_ERROR, "Internal error",
-        "Something is wrong with us. The request_id finds it in our logs.";
+        "Something is wrong with us. The request id finds it in our logs.";
     Unavailable = "unavailable", SERVICE_UNAVAILABLE, "Unavailable",
         "The service cannot answer now, often because its database cannot. Try again after Retry-After seconds.";
 }

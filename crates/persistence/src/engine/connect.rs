@@ -3,6 +3,7 @@
 use std::{fs, time::Duration};
 
 use native_tls::{Certificate, Identity, TlsConnector};
+use percent_encoding::percent_decode_str;
 use postgres_native_tls::MakeTlsConnector;
 use tokio_postgres::{Config, config::SslMode};
 use url::Url;
@@ -17,35 +18,53 @@ pub(super) struct Target {
 }
 
 /// Reads a PostgreSQL URL. Of libpq's `sslmode`s only two: `verify-full`, which is the default,
-/// and `disable`. What lies between them encrypts without knowing to whom.
+/// and `disable`. What lies between them encrypts without knowing to whom. `host=/directory` means a
+/// Unix socket there instead of the URL's host.
 pub(super) fn target(url: &str) -> Result<Target> {
-    let mut url = Url::parse(url)
-        .map_err(|error| settings(format!("the database URL cannot be read: {error}")))?;
+    let url = Url::parse(url).map_err(|error| {
+        settings(format!(
+            "the database URL cannot be read ({error}); it looks like postgres://user@host:5432/database, or postgres://user@localhost/database?host=/run/postgresql for a socket"
+        ))
+    })?;
+    if !matches!(url.scheme(), "postgres" | "postgresql") {
+        return Err(settings(format!(
+            "the database URL must be a postgres one, not {}",
+            url.scheme()
+        )));
+    }
     let mut ssl_mode = None;
-    let (mut root_cert, mut cert, mut key) = (None, None, None);
-    let mut is_socket = false;
-    let mut rest = Vec::new();
+    let (mut root_cert, mut cert, mut key, mut socket_dir) = (None, None, None, None);
     for (name, value) in url.query_pairs().into_owned() {
         match name.as_str() {
             "sslmode" => ssl_mode = Some(value),
             "sslrootcert" => root_cert = Some(value),
             "sslcert" => cert = Some(value),
             "sslkey" => key = Some(value),
+            "host" if value.starts_with('/') => socket_dir = Some(value),
             _ => {
-                is_socket |= name == "host" && value.starts_with('/');
-                rest.push((name, value));
+                return Err(settings(format!(
+                    "the database URL has a parameter {name}, which is not known"
+                )));
             }
         }
     }
-    url.set_query(None);
-    if !rest.is_empty() {
-        url.query_pairs_mut().extend_pairs(rest);
-    }
 
-    let mut config: Config = url
-        .as_str()
-        .parse()
-        .map_err(|error| settings(format!("the database URL cannot be used: {error}")))?;
+    let mut config = Config::new();
+    let is_socket = socket_dir.is_some();
+    match socket_dir {
+        Some(directory) => config.host_path(directory),
+        None => config.host(url.host_str().unwrap_or("localhost")),
+    };
+    config.port(url.port().unwrap_or(5432)).user(decoded(url.username())?);
+    if let Some(password) = url.password() {
+        config.password(decoded(password)?);
+    }
+    match url.path().trim_start_matches('/') {
+        "" => {}
+        name => {
+            config.dbname(decoded(name)?);
+        }
+    }
     let encrypted = match ssl_mode.as_deref() {
         _ if is_socket => false,
         Some("disable") => false,
@@ -69,6 +88,11 @@ pub(super) fn target(url: &str) -> Result<Target> {
         .keepalives_retries(3);
     let tls = if encrypted { Some(tls_connector(root_cert, cert, key)?) } else { None };
     Ok(Target { config, tls })
+}
+
+fn decoded(text: &str) -> Result<String> {
+    let text = percent_decode_str(text).decode_utf8();
+    text.map(Into::into).map_err(|_| settings("the database URL is not UTF-8".to_owned()))
 }
 
 fn tls_connector(
@@ -131,7 +155,24 @@ mod tests {
     fn verification_is_the_default() {
         assert!(target("postgres://db.example/x").unwrap().tls.is_some());
         assert!(target("postgres://db.example/x?sslmode=disable").unwrap().tls.is_none());
-        assert!(target("postgres://u@/x?host=/run/postgresql").unwrap().tls.is_none());
+        assert!(target("postgres://u@db/x?host=/run/postgresql").unwrap().tls.is_none());
+    }
+
+    /// Were both tried, a stranger's server on the standard port could be taken for ours.
+    #[test]
+    fn a_socket_is_tried_instead_of_the_host_not_after_it() {
+        use tokio_postgres::config::Host;
+        let target = target("postgres://u%40x@localhost/d%20b?host=/run/postgresql").unwrap();
+        assert_eq!(target.config.get_hosts(), [Host::Unix("/run/postgresql".into())]);
+        assert_eq!(target.config.get_user(), Some("u@x"));
+        assert_eq!(target.config.get_dbname(), Some("d b"));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_named() {
+        assert!(refusal("mysql://db/x").contains("must be a postgres one"));
+        assert!(refusal("postgres://db/x?sslmod=disable").contains("sslmod, which is not known"));
+        assert!(refusal("db.example").contains("it looks like postgres://"));
     }
 
     #[test]

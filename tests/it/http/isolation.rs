@@ -1,0 +1,85 @@
+//! Every route against another organization's things: 404, and nothing of theirs has changed.
+
+use anyhow::Result;
+use brownie_api::routes;
+use harness::Answer;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{Here, fill};
+
+/// Returns a body that the route accepts, so that the refusal is about whose thing it is.
+fn good_body(method: &Method, path: &str) -> Option<Value> {
+    if *method == Method::GET || *method == Method::DELETE {
+        return None;
+    }
+    Some(match (method.as_str(), path) {
+        ("POST", path) if path.ends_with("/teams") => json!({"name": "New", "slug": "new"}),
+        ("POST", path) if path.ends_with("/members") => {
+            json!({"user_id": "00000000-0000-7000-8000-000000000000"})
+        }
+        ("POST", path) if path.ends_with("/users") => json!({
+            "email": "x@y.example", "username": "new", "team_id": "00000000-0000-7000-8000-000000000000",
+        }),
+        ("POST", path) if path.ends_with("/incidents") => json!({"title": "New"}),
+        ("POST", path) if path.ends_with("/agent-configs") => {
+            json!({"name": "New", "agent_type": "custom"})
+        }
+        ("POST", path) if path.ends_with("/stats") => json!({
+            "metric_name": "x", "metric_type": "x", "value": 1, "timestamp": "2026-11-21T12:00:00Z",
+        }),
+        ("PUT", path) if path.contains("/members/") => json!({"role": "viewer"}),
+        _ => json!({}),
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_organizations_things_are_not_there() -> Result<()> {
+    let here = Here::new().await?;
+    let things = here.things().await?;
+    let stranger = here.service.client().sign_up("mallory").await?;
+    let look = async || -> Result<Vec<Answer>> {
+        let mut answers = Vec::new();
+        for route in routes::table() {
+            if route.method == "GET" && route.action.is_some() {
+                answers.push(here.admin.get(&fill(route.path, &things)).await?);
+            }
+        }
+        Ok(answers)
+    };
+    let before = look().await?;
+    assert!(before.iter().all(|answer| answer.status == 200), "{before:?}");
+
+    for route in routes::table() {
+        let method = Method::from_bytes(route.method.as_str().as_bytes())?;
+        // What names nobody's thing answers with the caller's own.
+        if route.action.is_none() || !route.path.contains('{') {
+            continue;
+        }
+        let body = good_body(&method, route.path).map(|body| body.to_string());
+        let url = fill(route.path, &things);
+        let answer = stranger.send(method.clone(), &url, &[("If-Match", "\"v1\"")], body).await?;
+        assert_eq!(answer.status, 404, "{method} {}: {answer:?}", route.path);
+        assert_eq!(answer.text("code"), "not_found", "{method} {}", route.path);
+        // The same as for what nobody has.
+        let nowhere = fill(
+            route.path,
+            &things
+                .iter()
+                .map(|(name, _)| (*name, "01a1fca1-0000-7000-8000-000000000000".to_owned()))
+                .collect::<Vec<_>>(),
+        );
+        let body = good_body(&method, route.path).map(|body| body.to_string());
+        let missing =
+            stranger.send(method.clone(), &nowhere, &[("If-Match", "\"v1\"")], body).await?;
+        assert_eq!(missing.text("detail"), answer.text("detail"), "{method} {}", route.path);
+    }
+
+    let after = look().await?;
+    for (before, after) in before.iter().zip(&after) {
+        assert_eq!(before.body, after.body);
+    }
+    let own = stranger.get("/api/v1/organizations").await?;
+    assert_eq!(own.body["items"].as_array().map(Vec::len), Some(1), "{own:?}");
+    Ok(())
+}
