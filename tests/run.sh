@@ -18,5 +18,5 @@ fi
 cargo test --locked --workspace
 echo
 echo "The store on PostgreSQL 18:"
-BROWNIE_TEST_PG_BIN=$PWD/.parts/postgresql-18/bin \
+BROWNIE_TEST_PG_BIN=${BROWNIE_PARTS:-/var/tmp/brownie-parts}/postgresql-18/bin \
   cargo test --locked --workspace --test it -- store:: schema:: migrator::
