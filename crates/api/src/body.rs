@@ -1,6 +1,6 @@
 //! What comes in, read strictly: bodies, queries, and the version a change is made on.
 
-use std::pin::Pin;
+use std::{pin::Pin, time::Duration};
 
 use actix_web::{
     FromRequest, HttpRequest,
@@ -8,13 +8,18 @@ use actix_web::{
     http::header,
     web::{self, Bytes},
 };
-use brownie_domain::{Cursor, List, PageRequest, Version};
+use brownie_domain::{Cursor, Invalid, List, PageRequest, Timestamp, Version};
+use chrono::{DateTime, Datelike};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use tokio::time::timeout;
 
 use crate::{Code, Problem};
 
 /// The most bytes a body may have.
 pub(crate) const MAX_BODY: usize = 1024 * 1024;
+
+/// How long a body may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A JSON body. Broken JSON is 400, a value that cannot be accepted 422 with a pointer to it.
 #[derive(Debug)]
@@ -31,13 +36,17 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
             if !is_json {
                 return Err(Problem::new(Code::UnsupportedMediaType));
             }
+            // Who asks was found out before the body came: it must not come whenever it likes.
+            let bytes = timeout(PATIENCE, bytes).await.map_err(|_| Problem::new(Code::TooSlow))?;
             let bytes = bytes
-                .await
                 .map_err(|error| Problem::of_status(error.as_response_error().status_code()))?;
             read_json(&bytes).map(Self)
         })
     }
 }
+
+/// A name that a client made up may be as long as its body.
+const MAX_MESSAGE: usize = 300;
 
 /// `application/json`, or another type whose name ends in `+json`, such as RFC 7396's
 /// `application/merge-patch+json`.
@@ -49,6 +58,10 @@ fn is_json(request: &HttpRequest) -> bool {
 }
 
 fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // serde would take an array for an object, its items by position.
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        return Err(Problem::field("", "must be a JSON object"));
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let pointer = pointer(error.path());
@@ -63,10 +76,14 @@ fn refusal(pointer: &str, error: &serde_json::Error) -> Problem {
         let place = format!("at line {}, column {}", error.line(), error.column());
         return Problem::with(Code::Malformed, format!("The body is not JSON: broken {place}."));
     }
-    // "… at line 1 column 17" helps a machine's output no reader: the pointer says where.
+    // The pointer says where; what was sent may be long or secret, and what was expected is named in
+    // our own types' words.
     let text = error.to_string();
     let text = text.split(" at line ").next().unwrap_or_default();
-    Problem::field(pointer, text)
+    if text.starts_with("invalid type") || text.starts_with("invalid value") {
+        return Problem::field(pointer, "is of the wrong type");
+    }
+    Problem::field(pointer, text.chars().take(MAX_MESSAGE).collect::<String>())
 }
 
 /// Writes a path as a JSON pointer (RFC 6901).
@@ -79,6 +96,9 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
             Segment::Enum { .. } | Segment::Unknown => None,
         })
         .map(|segment| format!("/{segment}"))
+        .collect::<String>()
+        .chars()
+        .take(MAX_MESSAGE)
         .collect()
 }
 
@@ -160,17 +180,41 @@ impl FromRequest for IfMatch {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         std::future::ready(match request.headers().get(header::IF_MATCH) {
             None => Err(Problem::new(Code::PreconditionRequired)),
-            Some(value) => value
-                .to_str()
-                .ok()
-                .map(|text| text.trim().trim_matches('"'))
-                .and_then(|text| text.strip_prefix('v').unwrap_or(text).parse::<i64>().ok())
-                .and_then(|number| Version::try_from(number).ok())
-                .map(Self)
-                .ok_or_else(|| {
-                    Problem::with(Code::Malformed, "If-Match must be an ETag such as \"v3\".")
-                }),
+            Some(value) => value.to_str().ok().and_then(version).map(Self).ok_or_else(|| {
+                Problem::with(Code::Malformed, "If-Match must be an ETag such as \"v3\".")
+            }),
         })
+    }
+}
+
+fn version(text: &str) -> Option<Version> {
+    let text = text.trim();
+    let tag = text.strip_prefix("\"v").and_then(|text| text.strip_suffix('"'));
+    let digits = tag.unwrap_or(text);
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    digits.parse::<i64>().ok().and_then(|number| Version::try_from(number).ok())
+}
+
+/// A moment that a client names: RFC 3339, in the years 1 to 9999 of UTC, which is what it can write.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct When(pub(crate) Timestamp);
+
+impl TryFrom<String> for When {
+    type Error = Invalid;
+
+    fn try_from(text: String) -> Result<Self, Invalid> {
+        DateTime::parse_from_rfc3339(&text)
+            .map(|time| time.to_utc())
+            .ok()
+            .filter(|time| (1..=9999).contains(&time.year()))
+            .map(Self)
+            .ok_or(Invalid {
+                what: "time",
+                reason: "must be RFC 3339, such as 2026-11-21T12:00:00Z".to_owned(),
+            })
     }
 }
 
@@ -221,6 +265,34 @@ mod tests {
     #[test]
     fn an_unknown_field_is_refused_by_name() {
         assert!(problem(r#"{"team": {"name": "x", "nmae": 1}}"#).contains("unknown field `nmae`"));
+    }
+
+    #[test]
+    fn an_array_is_no_object_and_nothing_is_echoed() {
+        assert!(problem("[[\"x\"]]").contains("must be a JSON object"));
+        assert_eq!(
+            problem(r#"{"team": {"name": 4242}}"#),
+            "invalid: /team/name is of the wrong type"
+        );
+        assert!(problem(&format!(r#"{{"{}": 1}}"#, "x".repeat(9000))).len() < 1000);
+    }
+
+    #[test]
+    fn a_version_is_an_etag_or_a_bare_number() {
+        let number = |text| version(text).map(Version::get);
+        assert_eq!(number("\"v3\""), Some(3));
+        assert_eq!(number("3"), Some(3));
+        for text in ["", "\"v3", "v3", "\"\"v3\"\"", "\"v+3\"", "\"v0\"", "W/\"v3\"", "\"3\""] {
+            assert_eq!(number(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_times_that_rfc_3339_can_write_are_read() {
+        let read = |text: &str| When::try_from(text.to_owned()).is_ok();
+        assert!(read("2026-11-21T12:00:00Z") && read("2026-11-21T12:00:00.123456+01:00"));
+        assert!(!read("+262142-12-31T23:59:59Z") && !read("0000-01-01T00:00:00Z"));
+        assert!(!read("9999-12-31T23:59:59-23:59") && !read("yesterday"));
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub struct Route {
     pub path: &'static str,
     /// What a caller must be permitted; none for what everybody may ask.
     pub action: Option<Action>,
-    handler: fn() -> actix_web::Route,
+    handler: fn(Method) -> actix_web::Route,
 }
 
 macro_rules! routes {
@@ -28,7 +28,7 @@ macro_rules! routes {
             method: Method::$method,
             path: $path,
             action: action!($action),
-            handler: || web::method(Method::$method).to($handler),
+            handler: |method| web::method(method).to($handler),
         },)+]
     };
 }
@@ -110,12 +110,18 @@ pub fn configure(config: &mut web::ServiceConfig) {
         by_path.entry(route.path).or_default().push(route);
     }
     for (path, routes) in by_path {
-        let allow: Vec<String> = routes.iter().map(|route| route.method.to_string()).collect();
-        let allow = allow.join(", ");
+        let mut allow = Vec::new();
         let mut resource = web::resource(path);
         for route in routes {
-            resource = resource.route((route.handler)());
+            allow.push(route.method.to_string());
+            // Wherever there is GET there is HEAD (RFC 9110 section 9.1).
+            if route.method == Method::GET {
+                allow.push(Method::HEAD.to_string());
+                resource = resource.route((route.handler)(Method::HEAD));
+            }
+            resource = resource.route((route.handler)(route.method));
         }
+        let allow = allow.join(", ");
         let refuse = move || {
             let allow = allow.clone();
             async move { MethodNotAllowed { allow } }

@@ -128,6 +128,7 @@ impl DatabaseSettings {
             Some(url) => Some(url),
             None => url_of_parts(reader),
         };
+        let url = url.map(|url| verified(reader, url));
         if url.is_none() {
             reader.problem(
                 &DATABASE_URL,
@@ -168,6 +169,30 @@ impl DatabaseSettings {
             self.lock_timeout = patience;
         }
     }
+}
+
+/// Makes sure that a URL says whether the server is verified, so that every driver understands the
+/// same: left out, it would mean `prefer` to one of them. What cannot be read is left to the driver,
+/// whose message is about the URL.
+fn verified(reader: &mut Reader, secret: Secret) -> Secret {
+    let Ok(mut url) = Url::parse(secret.expose()) else { return secret };
+    let parameter = |name: &str| {
+        url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    };
+    let is_socket = parameter("host").is_some_and(|host| host.starts_with('/'));
+    match parameter("sslmode").as_deref() {
+        Some("disable" | "verify-full") => return secret,
+        Some(other) => {
+            let message = format!(
+                "has sslmode={other}, which does not verify the server; use verify-full, or disable for a database on this machine"
+            );
+            reader.problem(&DATABASE_URL, message);
+            return secret;
+        }
+        None => {}
+    }
+    url.query_pairs_mut().append_pair("sslmode", if is_socket { "disable" } else { "verify-full" });
+    Secret::new(url)
 }
 
 /// Makes a URL of the `DB_*` variables, if `DB_HOST` is set.
@@ -218,6 +243,26 @@ mod tests {
             url(&[("DB_HOST", "db"), ("DB_PASSWORD", "p@ss/word"), ("CERT_DIR", "/none")]),
             "postgres://brownie-fastapi-server:p%40ss%2Fword@db:5432/brownie_metadata?sslmode=verify-full"
         );
+    }
+
+    #[test]
+    fn every_url_says_whether_the_server_is_verified() {
+        assert_eq!(
+            url(&[("DATABASE_URL", "postgres://u@db/x")]),
+            "postgres://u@db/x?sslmode=verify-full"
+        );
+        let socket = "postgres://u@localhost/x?host=%2Frun%2Fpostgresql";
+        assert_eq!(url(&[("DATABASE_URL", socket)]), format!("{socket}&sslmode=disable"));
+        for values in [
+            [("DATABASE_URL", "postgres://u@db/x?sslmode=require"), ("A", "")],
+            [("DB_HOST", "db"), ("DB_SSL_MODE", "prefer")],
+        ] {
+            let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+            let mut reader = Reader::from_values(values.iter().map(own).collect());
+            let _ = DatabaseSettings::read(&mut reader);
+            let problems = reader.finish().unwrap_err().to_string();
+            assert!(problems.contains("does not verify the server"), "{problems}");
+        }
     }
 
     #[test]

@@ -56,7 +56,7 @@ fn weigh(members: &Map<String, Value>) -> Result<usize, Invalid> {
 fn weigh_value(value: &Value) -> Result<usize, Invalid> {
     match value {
         Value::Null | Value::Bool(_) => Ok(4),
-        Value::Number(number) => Ok(number.to_string().len()),
+        Value::Number(number) => Ok(written_out(number)),
         Value::String(text) => weigh_text(text),
         Value::Array(items) => {
             items.iter().try_fold(2, |sum, item| Ok(sum + weigh_value(item)? + 1))
@@ -69,7 +69,22 @@ fn weigh_text(text: &str) -> Result<usize, Invalid> {
     if text.contains('\0') {
         return Err(Invalid::new("document", "must not contain U+0000"));
     }
-    Ok(text.len() + 2)
+    // What JSON escapes takes two bytes, or six.
+    let escapes = text.bytes().map(|byte| match byte {
+        b'"' | b'\\' => 1,
+        0..0x20 => 5,
+        _ => 0,
+    });
+    Ok(text.len() + 2 + escapes.sum::<usize>())
+}
+
+/// `jsonb` keeps a number as a decimal and writes it without an exponent: 1e308 has 309 digits each
+/// time it is read.
+fn written_out(number: &serde_json::Number) -> usize {
+    match number.as_f64() {
+        Some(float) if number.is_f64() => float.to_string().len(),
+        _ => number.to_string().len(),
+    }
 }
 
 /// Short words on a row, in the order given, none twice.
@@ -145,6 +160,14 @@ mod tests {
     #[test]
     fn a_heavy_document_is_refused() {
         assert!(Document::try_from(json!({"a": "x".repeat(Document::MAX_BYTES)})).is_err());
+    }
+
+    #[test]
+    fn a_short_spelling_of_much_is_weighed_as_what_it_becomes() {
+        let digits = json!({"a": vec![1e308; 1000]});
+        assert!(Document::try_from(digits).is_err());
+        let escapes = json!({"a": "\u{1}".repeat(Document::MAX_BYTES / 4)});
+        assert!(Document::try_from(escapes).is_err());
     }
 
     #[test]

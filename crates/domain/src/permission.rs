@@ -189,6 +189,8 @@ mod tests {
     fn the_documented_table_is_the_coded_one() {
         let page = include_str!("../../../docs/permissions.md");
         assert!(page.contains(&table()), "docs/permissions.md should contain:\n{}", table());
+        let rows = page.lines().filter(|line| line.starts_with('|')).count();
+        assert_eq!(rows, Action::ALL.len() + 2, "and no other rows");
     }
 
     #[test]

@@ -4,9 +4,9 @@ use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 
-/// Libraries that tell at `info` what interests only their authors. A filter that names them is
-/// stronger.
-const QUIET: &str = "sqlx=warn,sea_orm_migration=warn,actix_server=warn,pglite_oxide=warn";
+/// Libraries that tell what interests only their authors, or as an error of ours what is a mistake of
+/// a client's (actix-http). A filter that names them is stronger.
+const QUIET: &str = "sqlx=warn,actix_http=off,sea_orm_migration=warn,actix_server=warn,pglite_oxide=warn,tokio_postgres=info";
 
 /// Begins logging. `filter` is a level, or a list such as `brownie=debug,info`; one that cannot be
 /// read counts as `info`. Called twice, the second call does nothing.

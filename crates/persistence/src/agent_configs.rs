@@ -244,6 +244,8 @@ impl AgentConfigs<'_, Writing> {
     /// [`Error::NotFound`] when there is no such deleted one, [`Error::VersionConflict`], or
     /// [`Error::AlreadyExists`] when the team has another of its name.
     pub async fn restore(&self, id: AgentConfigId, expected: Version) -> Result<AgentConfig> {
+        let team_id = self.scope.deleted::<agent_configs::Entity>(id.as_uuid()).await?.team_id;
+        self.scope.get::<teams::Entity>(team_id).await?;
         self.scope.restore::<agent_configs::Entity>(id.as_uuid(), expected).await?.try_into()
     }
 }

@@ -121,6 +121,15 @@ impl Principal {
         self.memberships.iter().find(|(id, _)| *id == team).map(|(_, role)| *role)
     }
 
+    /// Returns the teams in which there is a role, or none if there is one in all.
+    pub fn teams(&self) -> Option<Vec<TeamId>> {
+        if self.role == Role::Admin {
+            return None;
+        }
+        let joined = self.memberships.iter().map(|(id, _)| *id);
+        Some(joined.chain([self.home_team]).collect())
+    }
+
     /// Tells whether a team is the home, or one that a membership names: whether it is known to be
     /// a team of the organization.
     pub fn belongs_to(&self, team: TeamId) -> bool {

@@ -96,6 +96,14 @@ pub enum Error {
     /// The organization would be left without anybody to administer it.
     #[error("the last admin of the organization cannot be removed or demoted")]
     LastAdmin,
+    /// It cannot be deleted while something needs it.
+    #[error("the {resource} still has {what}; move or delete them first")]
+    InUse {
+        /// What was to be deleted.
+        resource: Resource,
+        /// What needs it, in the plural.
+        what: &'static str,
+    },
     /// A user cannot be taken out of their home team.
     #[error("this is the user's home team; give them another one, or delete the user")]
     HomeTeam,

@@ -186,7 +186,8 @@ impl Incidents<'_, Writing> {
     /// Creates an incident, unless one with its idempotency key is there.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when there is no such team or assignee.
+    /// [`Error::NotFound`] when there is no such team or assignee; [`Error::AlreadyExists`] when
+    /// another team has used the key.
     pub async fn create(&self, team_id: TeamId, new: NewIncident) -> Result<Created> {
         self.scope.get::<teams::Entity>(team_id.as_uuid()).await?;
         let now = self.scope.now();
@@ -230,7 +231,13 @@ impl Incidents<'_, Writing> {
             .filter(incidents::Column::IdempotencyKey.eq(key));
         // Deleted between the two statements: the next try will create it.
         let row = self.scope.one(with_key).await?.ok_or(Error::Contended)?;
-        Ok(Created::Before(row.try_into()?))
+        let before = Incident::try_from(row)?;
+        if before.team_id != team_id {
+            // Another team's: whether the caller may see it was not asked.
+            let (resource, field) = (Resource::Incident, "idempotency_key");
+            return Err(Error::AlreadyExists { resource, field });
+        }
+        Ok(Created::Before(before))
     }
 
     /// Changes an incident that is still at version `expected`.
@@ -298,6 +305,8 @@ impl Incidents<'_, Writing> {
     /// # Errors
     /// [`Error::NotFound`] when there is no such deleted incident, or [`Error::VersionConflict`].
     pub async fn restore(&self, id: IncidentId, expected: Version) -> Result<Incident> {
+        let team_id = self.scope.deleted::<incidents::Entity>(id.as_uuid()).await?.team_id;
+        self.scope.get::<teams::Entity>(team_id).await?;
         self.scope.restore::<incidents::Entity>(id.as_uuid(), expected).await?.try_into()
     }
 }

@@ -7,7 +7,7 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, QueryFilter, QuerySelect
 
 use crate::{
     Error, OrgScope, Resource, Result, User, Writing,
-    entity::{memberships, organizations, teams, users},
+    entity::{memberships, teams, users},
     patch::Stored,
     users::position,
 };
@@ -107,20 +107,10 @@ impl Memberships<'_, Writing> {
     /// [`Error::NotFound`] when there is no such team or user, [`Error::AlreadyExists`] when they
     /// are in the team already, [`Error::LimitReached`].
     pub async fn add(&self, team_id: TeamId, user_id: UserId, role: Role) -> Result<Member> {
-        let org_id = self.scope.org_id().as_uuid();
-        let organization = self.scope.lock::<organizations::Entity>(org_id).await?;
-        self.scope.get::<teams::Entity>(team_id.as_uuid()).await?;
+        self.scope.users().make_room(team_id).await?;
         let user: User = self.scope.get::<users::Entity>(user_id.as_uuid()).await?.try_into()?;
         if user.team_id == team_id {
             return Err(Error::AlreadyExists { resource: Resource::Membership, field: "user_id" });
-        }
-        let of_team = self
-            .scope
-            .select::<memberships::Entity>()
-            .filter(memberships::Column::TeamId.eq(team_id.as_uuid()));
-        let max = organization.max_users_per_team;
-        if self.scope.count(of_team).await? >= i64::from(max) {
-            return Err(Error::LimitReached { what: "members per team", max });
         }
         let row = memberships::ActiveModel {
             team_id: Set(team_id.as_uuid()),
@@ -132,10 +122,11 @@ impl Memberships<'_, Writing> {
         member(team_id, user, Some(row))
     }
 
-    /// Changes a user's role in a team. In the home team that is the role in the organization.
+    /// Changes a user's role in a team that is not their home. In the home team the role is the one
+    /// in the organization, and changing it is changing the user.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::VersionConflict`], [`Error::LastAdmin`].
+    /// [`Error::NotFound`], [`Error::VersionConflict`]; [`Error::HomeTeam`] for the home team.
     pub async fn change_role(
         &self,
         team_id: TeamId,
@@ -144,9 +135,7 @@ impl Memberships<'_, Writing> {
         role: Role,
     ) -> Result<Member> {
         let (user, Some(membership)) = self.place(team_id, user_id).await? else {
-            let patch = crate::UserPatch { role: Some(role), ..Default::default() };
-            let user = self.scope.users().update(user_id, expected, patch).await?;
-            return member(team_id, user, None);
+            return Err(Error::HomeTeam);
         };
         let changes =
             memberships::ActiveModel { role: Set(role.as_str().to_owned()), ..Default::default() };
@@ -165,6 +154,25 @@ impl Memberships<'_, Writing> {
             return Err(Error::HomeTeam);
         };
         self.scope.delete::<memberships::Entity>(membership.id, expected).await.map(drop)
+    }
+}
+
+impl Memberships<'_, Writing> {
+    /// Ends a user's memberships: all of them, or the one in a team.
+    pub(crate) async fn end_all(&self, user_id: UserId, team_id: Option<TeamId>) -> Result<()> {
+        let mut select = self
+            .scope
+            .select::<memberships::Entity>()
+            .filter(memberships::Column::UserId.eq(user_id.as_uuid()));
+        if let Some(team_id) = team_id {
+            select = select.filter(memberships::Column::TeamId.eq(team_id.as_uuid()));
+        }
+        for row in self.scope.all(select).await? {
+            let stored = Stored { resource: Resource::Membership, id: row.id };
+            let version = stored.read("version", row.version)?;
+            self.scope.delete::<memberships::Entity>(row.id, version).await?;
+        }
+        Ok(())
     }
 }
 

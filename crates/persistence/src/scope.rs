@@ -195,6 +195,16 @@ impl OrgScope<Writing> {
             .ok_or(Error::NotFound { resource: E::RESOURCE })
     }
 
+    /// Returns a deleted row.
+    pub(crate) async fn deleted<E: TenantEntity>(&self, id: Uuid) -> Result<E::Model> {
+        let select = E::find()
+            .filter(E::ORG_ID.eq(self.ctx.org_id.as_uuid()))
+            .filter(E::ID.eq(id))
+            .filter(life::<E>(false));
+        let row = self.all::<E>(select).await?.into_iter().next();
+        row.ok_or(Error::NotFound { resource: E::RESOURCE })
+    }
+
     /// Writes a new row under a new id.
     pub(crate) async fn insert<E: TenantEntity>(&self, row: E::ActiveModel) -> Result<E::Model> {
         let now = self.now();

@@ -42,10 +42,20 @@ impl From<tokio_postgres::Error> for Error {
     fn from(error: tokio_postgres::Error) -> Self {
         match error.as_db_error() {
             Some(reported) => classify(reported).unwrap_or_else(|| Self::Database(Box::new(error))),
+            None if is_conversion(&error) => Self::Database(Box::new(error)),
             // The server said nothing: the connection broke, or was never made.
             None => Self::Unavailable(Some(Box::new(error))),
         }
     }
+}
+
+/// Tells whether a value could not be converted on our side, with the connection in good order.
+fn is_conversion(error: &tokio_postgres::Error) -> bool {
+    std::error::Error::source(error).is_some_and(|source| {
+        source.is::<tokio_postgres::types::WrongType>()
+            || source.is::<tokio_postgres::types::WasNull>()
+            || source.is::<serde_json::Error>()
+    })
 }
 
 /// Returns the meaning of what the server reported, or none if it is a defect of ours.
@@ -73,8 +83,14 @@ fn classify(reported: &DbError) -> Option<Error> {
         (&SqlState::QUERY_CANCELED | &SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT, _) => {
             Error::Timeout
         }
-        // A switchover left this connection on a server that only reads.
-        (&SqlState::READ_ONLY_SQL_TRANSACTION, _) => Error::Unavailable(None),
+        // A switchover left this connection on a server that only reads; or a migration changed a
+        // column, and what this connection has prepared no longer fits. Another connection will do.
+        (
+            &SqlState::READ_ONLY_SQL_TRANSACTION
+            | &SqlState::FEATURE_NOT_SUPPORTED
+            | &SqlState::INVALID_SQL_STATEMENT_NAME,
+            _,
+        ) => Error::Unavailable(Some(Box::new(reported.clone()))),
         _ => match &code.code()[..2] {
             // Data exceptions: a value that the column cannot hold.
             "22" => Error::Rejected { constraint: None },

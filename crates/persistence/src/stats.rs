@@ -71,6 +71,8 @@ pub struct NewStat {
 pub struct StatFilter {
     /// Of this team.
     pub team_id: Option<TeamId>,
+    /// Of one of these teams, or of none.
+    pub visible_teams: Option<Vec<TeamId>>,
     /// Of this name.
     pub metric_name: Option<MetricName>,
     /// Of this kind.
@@ -84,8 +86,14 @@ pub struct StatFilter {
 impl StatFilter {
     fn condition(self) -> Condition {
         use stats::Column;
-        let Self { team_id, metric_name, metric_type, since, until } = self;
+        let Self { team_id, visible_teams, metric_name, metric_type, since, until } = self;
+        let visible = visible_teams.map(|teams| {
+            Condition::any()
+                .add(Column::TeamId.is_null())
+                .add(Column::TeamId.is_in(teams.iter().map(TeamId::as_uuid)))
+        });
         Condition::all()
+            .add_option(visible)
             .add_option(team_id.map(|id| Column::TeamId.eq(id.as_uuid())))
             .add_option(metric_name.map(|name| Column::MetricName.eq(name.as_str())))
             .add_option(metric_type.map(|kind| Column::MetricType.eq(kind.as_str())))

@@ -165,7 +165,8 @@ impl SystemScope {
             DbBackend::Postgres,
             "SELECT u.team_id AS home_team, u.role, m.team_id AS member_team, m.role AS member_role \
              FROM users u JOIN organizations o ON o.id = u.org_id \
-             LEFT JOIN memberships m \
+             LEFT JOIN (memberships m JOIN teams t \
+                 ON t.org_id = m.org_id AND t.id = m.team_id AND t.deleted_at IS NULL) \
                ON m.org_id = u.org_id AND m.user_id = u.id AND m.deleted_at IS NULL \
              WHERE u.org_id = $1 AND u.id = $2 AND u.deleted_at IS NULL AND u.is_active \
                AND o.deleted_at IS NULL AND o.is_active",

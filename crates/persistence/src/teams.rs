@@ -8,7 +8,7 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, QueryFilter};
 
 use crate::{
     Error, OrgScope, Resource, Result, Writing,
-    entity::{organizations, teams},
+    entity::{organizations, teams, users},
     patch::{Stamps, Stored, change, set, stamps},
 };
 
@@ -109,12 +109,7 @@ impl Teams<'_, Writing> {
     /// [`Error::AlreadyExists`] when the name or the slug is taken; [`Error::LimitReached`] when
     /// the organization has as many teams as it may.
     pub async fn create(&self, new: NewTeam) -> Result<Team> {
-        let org_id = self.scope.org_id().as_uuid();
-        let organization = self.scope.lock::<organizations::Entity>(org_id).await?;
-        let teams = self.scope.count(self.scope.select::<teams::Entity>()).await?;
-        if teams >= i64::from(organization.max_teams) {
-            return Err(Error::LimitReached { what: "teams", max: organization.max_teams });
-        }
+        self.make_room().await?;
         let NewTeam { name, slug, description, is_active, permissions } = new;
         let row = teams::ActiveModel {
             name: Set(name.into()),
@@ -148,18 +143,39 @@ impl Teams<'_, Writing> {
     /// Deletes a team that is still at version `expected`. [`Teams::restore`] brings it back.
     ///
     /// # Errors
-    /// [`Error::NotFound`] or [`Error::VersionConflict`].
+    /// [`Error::NotFound`] or [`Error::VersionConflict`]; [`Error::InUse`] when it is somebody's
+    /// home.
     pub async fn delete(&self, id: TeamId, expected: Version) -> Result<Team> {
+        // Nobody moves in meanwhile: whoever does takes this lock first.
+        self.scope.lock::<organizations::Entity>(self.scope.org_id().as_uuid()).await?;
+        let at_home =
+            self.scope.select::<users::Entity>().filter(users::Column::TeamId.eq(id.as_uuid()));
+        if self.scope.one(at_home).await?.is_some() {
+            return Err(Error::InUse { resource: Resource::Team, what: "users" });
+        }
         self.scope.delete::<teams::Entity>(id.as_uuid(), expected).await?.try_into()
     }
 
     /// Brings a deleted team back.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when there is no such deleted team, [`Error::VersionConflict`], or
-    /// [`Error::AlreadyExists`] when another team has taken its name or slug.
+    /// [`Error::NotFound`] when there is no such deleted team, [`Error::VersionConflict`],
+    /// [`Error::LimitReached`], or [`Error::AlreadyExists`] when another team has taken its name or
+    /// slug.
     pub async fn restore(&self, id: TeamId, expected: Version) -> Result<Team> {
+        self.make_room().await?;
         self.scope.restore::<teams::Entity>(id.as_uuid(), expected).await?.try_into()
+    }
+
+    /// Makes sure that the organization may have one more team. The lock makes the count exact.
+    async fn make_room(&self) -> Result<()> {
+        let org_id = self.scope.org_id().as_uuid();
+        let organization = self.scope.lock::<organizations::Entity>(org_id).await?;
+        let teams = self.scope.count(self.scope.select::<teams::Entity>()).await?;
+        if teams >= i64::from(organization.max_teams) {
+            return Err(Error::LimitReached { what: "teams", max: organization.max_teams });
+        }
+        Ok(())
     }
 }
 

@@ -8,7 +8,7 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, QueryFilter};
 
 use crate::{
     Error, OrgScope, Resource, Result, Writing,
-    entity::{organizations, teams, users},
+    entity::{memberships, organizations, teams, users},
     patch::{Stamps, Stored, change, set, stamps},
 };
 
@@ -181,6 +181,8 @@ impl Users<'_, Writing> {
             && self.get(id).await?.team_id != team_id
         {
             self.make_room(team_id).await?;
+            // A home needs no membership, and one left behind would count again after the next move.
+            self.scope.memberships().end_all(id, Some(team_id)).await?;
         }
         if patch.is_active == Some(false) || patch.role.is_some_and(|role| role != Role::Admin) {
             self.keep_an_admin_besides(id).await?;
@@ -217,7 +219,9 @@ impl Users<'_, Writing> {
     /// [`Error::NotFound`], [`Error::VersionConflict`] or [`Error::LastAdmin`].
     pub async fn delete(&self, id: UserId, expected: Version) -> Result<User> {
         self.keep_an_admin_besides(id).await?;
-        self.scope.delete::<users::Entity>(id.as_uuid(), expected).await?.try_into()
+        let user = self.scope.delete::<users::Entity>(id.as_uuid(), expected).await?;
+        self.scope.memberships().end_all(id, None).await?;
+        user.try_into()
     }
 
     /// Brings a deleted user back.
@@ -226,21 +230,28 @@ impl Users<'_, Writing> {
     /// [`Error::NotFound`] when there is no such deleted user, [`Error::VersionConflict`], or
     /// [`Error::AlreadyExists`] when somebody has taken their e-mail or username.
     pub async fn restore(&self, id: UserId, expected: Version) -> Result<User> {
+        let team_id = self.scope.deleted::<users::Entity>(id.as_uuid()).await?.team_id;
+        self.make_room(TeamId::from_uuid(team_id)).await?;
         self.scope.restore::<users::Entity>(id.as_uuid(), expected).await?.try_into()
     }
 
     /// Makes sure that a team is there and may have one more user. The lock on the organization
     /// makes the count exact: nobody else adds a user meanwhile.
-    async fn make_room(&self, team_id: TeamId) -> Result<()> {
+    pub(crate) async fn make_room(&self, team_id: TeamId) -> Result<()> {
         let org_id = self.scope.org_id().as_uuid();
         let organization = self.scope.lock::<organizations::Entity>(org_id).await?;
         self.scope.get::<teams::Entity>(team_id.as_uuid()).await?;
-        let of_team = self
+        let at_home = self
             .scope
             .select::<users::Entity>()
             .filter(users::Column::TeamId.eq(team_id.as_uuid()));
+        let joined = self
+            .scope
+            .select::<memberships::Entity>()
+            .filter(memberships::Column::TeamId.eq(team_id.as_uuid()));
+        let people = self.scope.count(at_home).await? + self.scope.count(joined).await?;
         let max = organization.max_users_per_team;
-        if self.scope.count(of_team).await? >= i64::from(max) {
+        if people >= i64::from(max) {
             return Err(Error::LimitReached { what: "users per team", max });
         }
         Ok(())
@@ -254,6 +265,8 @@ impl Users<'_, Writing> {
                 .select::<users::Entity>()
                 .filter(users::Column::Role.eq(Role::Admin.as_str()))
                 .filter(users::Column::IsActive.eq(true))
+                // Whoever cannot log in administers nothing.
+                .filter(users::Column::PasswordHash.is_not_null())
         };
         let this = users::Column::Id.eq(id.as_uuid());
         if self.scope.one(admins().filter(this)).await?.is_none() {

@@ -71,7 +71,7 @@ async fn each_mistake_has_its_answer() -> Result<()> {
     check(&here.admin.get("/api/v2").await?, 404, "not_found");
     let answer = here.admin.send(Method::DELETE, &incidents, &[], None).await?;
     check(&answer, 405, "method_not_allowed");
-    assert_eq!(answer.header("allow"), "GET, POST");
+    assert_eq!(answer.header("allow"), "GET, HEAD, POST");
 
     for query in ["limit=0", "limit=101", "limit=x", "status=OPEN", "since=yesterday", "nope=1"] {
         check(&here.admin.get(&format!("{incidents}?{query}")).await?, 422, "invalid");

@@ -127,3 +127,24 @@ async fn a_role_that_changes_counts_at_once() -> Result<()> {
     assert_eq!(member.get("/api/v1/auth/me").await?.status, 401);
     Ok(())
 }
+
+/// The organization's list of statistics shows no team's that the team's own list would not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_of_all_shows_only_what_the_parts_show() -> Result<()> {
+    let here = Here::new().await?;
+    here.things().await?;
+    let member = here.colleague("member", "member").await?;
+    let all = format!("/api/v1/organizations/{}/stats", here.org_id);
+    let count = |answer: &harness::Answer| answer.body["items"].as_array().map(Vec::len);
+    assert_eq!(count(&member.get(&all).await?), Some(1), "of the home team");
+
+    let teams = format!("/api/v1/organizations/{}/teams", here.org_id);
+    let second = here.admin.post(&teams, &json!({"name": "Second", "slug": "second"})).await?;
+    let me = member.get("/api/v1/auth/me").await?;
+    let move_away = json!({"team_id": second.text("id")});
+    let path = format!("/api/v1/users/{}", me.text("id"));
+    assert_eq!(here.admin.patch(&path, me.header("etag"), &move_away).await?.status, 200);
+    assert_eq!(count(&member.get(&all).await?), Some(0), "of the second team");
+    assert_eq!(count(&here.admin.get(&all).await?), Some(1));
+    Ok(())
+}

@@ -130,3 +130,45 @@ async fn the_service_tells_about_itself() -> Result<()> {
     assert_eq!(answer.header("x-request-id"), named);
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn numbers_come_back_as_they_were_sent() -> Result<()> {
+    let here = Here::new().await?;
+    let stats = format!("/api/v1/teams/{}/stats", here.team_id);
+    for value in
+        ["1.7799252560729005e-28", "184.29086339176658", "1.7976931348623157e308", "5e-324", "-0.1"]
+    {
+        let body = format!(
+            r#"{{"metric_name": "x", "metric_type": "gauge", "value": {value},
+                "timestamp": "2026-11-21T12:00:00Z", "labels": {{"same": {value}}}}}"#
+        );
+        let created = here.admin.send(Method::POST, &stats, &[], Some(body)).await?;
+        assert_eq!(created.status, 201, "{created:?}");
+        let read = here.admin.get(created.header("location")).await?;
+        let sent: f64 = value.parse()?;
+        assert_eq!(read.body["value"].as_f64(), Some(sent), "{value}");
+        assert_eq!(read.body["labels"]["same"].as_f64(), Some(sent), "{value}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_can_be_got_can_be_headed() -> Result<()> {
+    let here = Here::new().await?;
+    for path in ["/livez", "/health", "/api/v1/organizations"] {
+        let head = here.admin.send(Method::HEAD, path, &[], None).await?;
+        assert_eq!((head.status, head.body.as_str()), (200, Some("")), "{path}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_organization_cannot_lock_itself_out() -> Result<()> {
+    let here = Here::new().await?;
+    let path = format!("/api/v1/organizations/{}", here.org_id);
+    let off = here.admin.patch(&path, "\"v1\"", &json!({"is_active": false})).await?;
+    assert_eq!(off.status, 422, "{off:?}");
+    let on = here.admin.patch(&path, "\"v1\"", &json!({"is_active": true, "max_teams": 3})).await?;
+    assert_eq!((on.status, &on.body["max_teams"]), (200, &json!(3)));
+    Ok(())
+}

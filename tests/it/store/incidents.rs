@@ -2,7 +2,7 @@ use brownie_domain::{Change, IncidentStatus, PageRequest, Priority};
 use brownie_persistence::{
     Created, Error, Incident, IncidentFilter, IncidentPatch, NewIncident, Store,
 };
-use harness::{Founded, new_incident};
+use harness::{Founded, new_incident, new_team};
 
 use super::slug;
 
@@ -86,6 +86,20 @@ pub(super) async fn the_same_idempotency_key_makes_one_incident(store: &Store) {
     let elsewhere = Founded::new(store, &slug("elsewhere")).await;
     let independent = create(&elsewhere, new).await.unwrap();
     assert!(matches!(independent, Created::New(_)), "keys are each organization's own");
+}
+
+pub(super) async fn a_key_of_another_team_shows_nothing(store: &Store) {
+    let org = Founded::new(store, &slug("key")).await;
+    let new =
+        NewIncident { idempotency_key: Some("alert-42".to_owned()), ..new_incident("Secret") };
+    create(&org, new.clone()).await.unwrap();
+    let outcome = store
+        .write(&org.ctx, move |tx| async move {
+            let other = tx.teams().create(new_team("other")).await?.id;
+            tx.incidents().create(other, new).await
+        })
+        .await;
+    assert!(matches!(outcome, Err(Error::AlreadyExists { .. })), "{outcome:?}");
 }
 
 pub(super) async fn a_filter_finds_what_it_says(store: &Store) {

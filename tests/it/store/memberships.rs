@@ -1,5 +1,5 @@
 use brownie_domain::{PageRequest, RequestId, Role};
-use brownie_persistence::{Error, Store, SystemContext};
+use brownie_persistence::{Error, Store, SystemContext, UserPatch};
 use harness::{Founded, new_team, new_user};
 
 use super::slug;
@@ -69,12 +69,35 @@ pub(super) async fn the_home_team_cannot_be_left_only_changed(store: &Store) {
         .await;
     assert!(matches!(outcome, Err(Error::HomeTeam)), "{outcome:?}");
 
-    let member = store
+    let outcome = store
         .write(&org.ctx, move |tx| async move {
-            tx.memberships().change_role(home, user.id, version, Role::Member).await
+            tx.memberships().change_role(home, user.id, version, Role::Admin).await
+        })
+        .await;
+    assert!(matches!(outcome, Err(Error::HomeTeam)), "{outcome:?}");
+}
+
+pub(super) async fn a_membership_ends_with_the_user_and_with_a_move(store: &Store) {
+    let org = Founded::new(store, &slug("ends")).await;
+    let home = org.team_id;
+    store
+        .write(&org.ctx, move |tx| async move {
+            let second = tx.teams().create(new_team("second")).await?.id;
+            let ada = tx.users().create(new_user("ada", home, Role::Viewer)).await?;
+            let bob = tx.users().create(new_user("bob", home, Role::Viewer)).await?;
+            for user in [&ada, &bob] {
+                tx.memberships().add(second, user.id, Role::Admin).await?;
+            }
+            // Ada moves into the second team, and on: the membership does not come back.
+            let there = UserPatch { team_id: Some(second), ..UserPatch::default() };
+            let ada = tx.users().update(ada.id, ada.stamps.version, there).await?;
+            let back = UserPatch { team_id: Some(home), ..UserPatch::default() };
+            tx.users().update(ada.id, ada.stamps.version, back).await?;
+            tx.users().delete(bob.id, bob.stamps.version).await?;
+            let left = tx.memberships().list(second, PageRequest::default()).await?.items;
+            assert!(left.is_empty(), "{left:?}");
+            Ok::<_, Error>(())
         })
         .await
         .unwrap();
-    assert!(member.is_home);
-    assert_eq!(member.user.role, Role::Member);
 }

@@ -45,6 +45,7 @@ suite! {
         of_two_writers_with_the_same_version_exactly_one_wins,
         a_patch_changes_what_it_mentions,
         a_deleted_team_is_hidden_and_comes_back,
+        a_team_that_is_a_home_cannot_be_deleted,
         the_limit_of_teams_is_exact_under_concurrency,
         pages_neither_repeat_nor_hide_a_row;
     users:
@@ -54,10 +55,12 @@ suite! {
         who_is_inactive_or_deleted_does_not_come_in;
     memberships:
         a_role_in_another_team_counts_there,
-        the_home_team_cannot_be_left_only_changed;
+        the_home_team_cannot_be_left_only_changed,
+        a_membership_ends_with_the_user_and_with_a_move;
     incidents:
         an_incident_lives_and_dies,
         the_same_idempotency_key_makes_one_incident,
+        a_key_of_another_team_shows_nothing,
         a_filter_finds_what_it_says,
         an_assignee_must_be_there;
     others:

@@ -58,3 +58,30 @@ async fn a_statement_that_failed_cannot_be_committed_over() {
     let rows = client.query("SELECT 1 FROM teams WHERE slug LIKE 'kept%'", &[]).await.unwrap();
     assert!(rows.is_empty());
 }
+
+#[tokio::test]
+async fn after_a_failed_statement_a_unit_takes_no_other() {
+    let database = Postgres::shared().database();
+    let store = super::open(database.url());
+    let org = Founded::new(&store, "first").await;
+    // The first statement of the unit cannot even be prepared, so that BEGIN is never sent. The next
+    // must not run on its own.
+    let client = database.connect().await;
+    client.batch_execute("ALTER TABLE organizations RENAME TO gone").await.unwrap();
+    let tx = store.begin(&org.ctx).await.unwrap();
+    tx.organization().get().await.unwrap_err();
+    client.batch_execute("ALTER TABLE gone RENAME TO organizations").await.unwrap();
+    let outcome = tx.organization().get().await;
+    assert!(matches!(outcome, Err(Error::UnitOver)), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_column_that_grew_wider_is_read_without_a_restart() {
+    let database = Postgres::shared().database();
+    let store = super::open(database.url());
+    let org = Founded::new(&store, "wider").await;
+    store.org(&org.ctx).teams().get(org.team_id).await.unwrap();
+    let client = database.connect().await;
+    client.batch_execute("ALTER TABLE teams ALTER COLUMN name TYPE varchar(300)").await.unwrap();
+    store.org(&org.ctx).teams().get(org.team_id).await.unwrap();
+}

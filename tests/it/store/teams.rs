@@ -189,3 +189,15 @@ pub(super) async fn pages_neither_repeat_nor_hide_a_row(store: &Store) {
     }
     assert_eq!(found, expected);
 }
+
+pub(super) async fn a_team_that_is_a_home_cannot_be_deleted(store: &Store) {
+    let org = Founded::new(store, &slug("home")).await;
+    let id = org.team_id;
+    let outcome = store
+        .write(&org.ctx, move |tx| async move {
+            let version = tx.teams().get(id).await?.stamps.version;
+            tx.teams().delete(id, version).await
+        })
+        .await;
+    assert!(matches!(outcome, Err(Error::InUse { .. })), "{outcome:?}");
+}

@@ -57,7 +57,14 @@ pub(super) async fn the_last_admin_stays(store: &Store) {
     assert!(matches!(outcome, Err(Error::LastAdmin)), "{outcome:?}");
 
     // Of two admins who leave at once, one stays.
-    let second = create(&org, "second", Role::Admin).await.unwrap();
+    // An admin who cannot log in does not count.
+    create(&org, "keyless", Role::Admin).await.unwrap();
+    let outcome = delete(&org, &org.founder).await;
+    assert!(matches!(outcome, Err(Error::LastAdmin)), "{outcome:?}");
+    let mut second = new_user("second", org.team_id, Role::Admin);
+    second.password_hash = Some("not a hash".to_owned());
+    let second =
+        store.write(&org.ctx, |tx| async move { tx.users().create(second).await }).await.unwrap();
     let (one, other) =
         futures_util::future::join(delete(&org, &org.founder), delete(&org, &second)).await;
     assert!(

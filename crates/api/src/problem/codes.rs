@@ -46,19 +46,23 @@ codes! {
     Unauthenticated = "unauthenticated", UNAUTHORIZED, "Not authenticated",
         "The request needs a valid access token: Authorization: Bearer ... . Log in for one.";
     WrongCredentials = "wrong_credentials", UNAUTHORIZED, "Incorrect email or password",
-        "No active account has this e-mail and password.";
+        "No active account has this e-mail and password. Whoever has accounts in several organizations sends \"organization\" with the slug of one.";
     Forbidden = "forbidden", FORBIDDEN, "Not allowed",
         "Your role does not allow this. docs/permissions.md has the table.";
     NotFound = "not_found", NOT_FOUND, "Not found",
         "There is no such thing in your organization, or it is deleted.";
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "Method not allowed",
         "The path exists, but not with this method. The Allow header lists those it has.";
+    TooSlow = "too_slow", REQUEST_TIMEOUT, "Too slow",
+        "The body did not arrive in time.";
     AlreadyExists = "already_exists", CONFLICT, "Already exists",
         "Another one has the value that must be unique.";
     IllegalTransition = "illegal_transition", CONFLICT, "Illegal transition",
         "The incident cannot move there from where it stands.";
     LimitReached = "limit_reached", CONFLICT, "Limit reached",
         "The organization has as many of these as it may.";
+    InUse = "in_use", CONFLICT, "Still in use",
+        "It cannot be deleted while something needs it. Move or delete that first.";
     LastAdmin = "last_admin", CONFLICT, "Last admin",
         "The organization would be left without an admin. Make somebody else one first.";
     HomeTeam = "home_team", CONFLICT, "Home team",

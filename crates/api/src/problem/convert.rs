@@ -30,6 +30,7 @@ impl From<Error> for Problem {
                 Self::with(Code::IllegalTransition, illegal.to_string())
             }
             Error::LimitReached { .. } => Self::with(Code::LimitReached, error.to_string()),
+            Error::InUse { .. } => Self::with(Code::InUse, error.to_string()),
             Error::LastAdmin => Self::new(Code::LastAdmin),
             Error::HomeTeam => Self::new(Code::HomeTeam),
             Error::Rejected { constraint } => {

@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use brownie_auth::{Claims, Password, PasswordHash};
 use brownie_domain::{EmailAddress, FullName, OrganizationName, Slug, TeamName, Username};
-use brownie_persistence::{SignUp, SystemContext};
+use brownie_persistence::{Error, Resource, SignUp, SystemContext};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -68,9 +68,11 @@ pub(crate) async fn sign_up(
     request: HttpRequest,
     Body(body): Body<SignUpBody>,
 ) -> Result<HttpResponse, Problem> {
+    // A name without a letter of ASCII makes no slug; one of its own keeps two such apart.
+    let fallback = format!("organization-{}", deps.ids.next(deps.clock.now()).simple());
     let slug = body
         .organization_slug
-        .unwrap_or_else(|| Slug::from_name(body.organization_name.as_str(), "organization"));
+        .unwrap_or_else(|| Slug::from_name(body.organization_name.as_str(), &fallback));
     let new = SignUp {
         organization: body.organization_name,
         slug,
@@ -81,11 +83,18 @@ pub(crate) async fn sign_up(
         password_hash: deps.passwords.hash(body.password).await?.into_stored(),
     };
     let ctx = SystemContext::for_visitor(request_id(&request));
-    let user = deps.store.system(&ctx).sign_up(new).await?;
+    let user = deps.store.system(&ctx).sign_up(new).await.map_err(|error| match error {
+        Error::AlreadyExists { resource: Resource::Organization, .. } => Problem::with(
+            Code::AlreadyExists,
+            "an organization with this slug already exists; choose another organization_name, or send an organization_slug",
+        ),
+        other => other.into(),
+    })?;
     token(&deps, Claims { org_id: user.org_id, user_id: user.id }, HttpResponse::Created())
 }
 
-/// Takes as long for an account that is not there as for a wrong password.
+/// An account that is not there costs one password check, as most that are there do; one whose hash
+/// is older or stronger than ours, or several of one mailbox, take longer.
 pub(crate) async fn log_in(
     deps: web::Data<Deps>,
     request: HttpRequest,
@@ -105,7 +114,7 @@ pub(crate) async fn log_in(
         }
     }
     match open.as_slice() {
-        [] => Err(Problem::with(Code::WrongCredentials, "Incorrect email or password")),
+        [] => Err(Problem::new(Code::WrongCredentials)),
         [claims] => token(&deps, *claims, HttpResponse::Ok()),
         _ => Err(Problem::new(Code::OrganizationNeeded)),
     }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Problem,
     access::{InTeam, Item, perm},
-    body::{Body, IfMatch, Paging, Path, Query, same, some},
+    body::{Body, IfMatch, Paging, Path, Query, When, same, some},
     view::{self, StampsView},
 };
 
@@ -84,7 +84,7 @@ pub(crate) struct IncidentQuery {
     cursor: Option<String>,
     status: Option<IncidentStatus>,
     priority: Option<Priority>,
-    since: Option<Timestamp>,
+    since: Option<When>,
     q: Option<String>,
 }
 
@@ -177,7 +177,7 @@ pub(crate) async fn list(
 ) -> Result<HttpResponse, Problem> {
     let IncidentQuery { limit, cursor, status, priority, since, q } = query;
     let page = Paging::of(limit, cursor.as_deref(), List::Incidents)?;
-    let filter = IncidentFilter { status, priority, since, text: q };
+    let filter = IncidentFilter { status, priority, since: since.map(|when| when.0), text: q };
     let incidents = access.read().await?.incidents().list(access.team_id, filter, page).await?;
     Ok(view::page(&request, List::Incidents, incidents, IncidentView::from))
 }

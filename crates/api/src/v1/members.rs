@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse};
 use brownie_domain::{Action, List, Role, TeamId, UserId, Version};
-use brownie_persistence::Member;
+use brownie_persistence::{Member, UserPatch};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -83,14 +83,20 @@ pub(crate) async fn change_role(
     let may_change_users = access.may(Action::UsersWrite);
     let member = access
         .write(move |tx| async move {
-            let current = tx.memberships().get(team_id, user_id).await?;
-            if current.is_home && !may_change_users {
+            // Whose home it is by then changes nothing: the store refuses to change a role in the
+            // organization by way of a team.
+            if !tx.memberships().get(team_id, user_id).await?.is_home {
+                return Ok(tx.memberships().change_role(team_id, user_id, expected, role).await?);
+            }
+            if !may_change_users {
                 return Err(Problem::with(
                     Code::Forbidden,
                     "This is the user's home team, where the role is the one in the organization: that takes an admin of the organization.",
                 ));
             }
-            Ok(tx.memberships().change_role(team_id, user_id, expected, role).await?)
+            let patch = UserPatch { role: Some(role), ..UserPatch::default() };
+            tx.users().update(user_id, expected, patch).await?;
+            Ok(tx.memberships().get(team_id, user_id).await?)
         })
         .await?;
     let version = member.version;

@@ -96,6 +96,10 @@ pub(crate) async fn update(
 ) -> Result<HttpResponse, Problem> {
     let OrganizationUpdate { name, slug, description, is_active, max_teams, max_users_per_team } =
         body;
+    if is_active == Some(false) {
+        let why = "cannot be false: nobody of the organization could undo it";
+        return Err(Problem::field("/is_active", why));
+    }
     let patch = OrganizationPatch {
         name,
         slug,

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Problem,
     access::{InTeam, Item, Org, perm},
-    body::{Body, IfMatch, Paging, Path, Query, same},
+    body::{Body, IfMatch, Paging, Path, Query, When, same},
     view::{self, StampsView},
 };
 
@@ -24,7 +24,7 @@ pub(crate) struct StatCreate {
     value: f64,
     #[serde(default)]
     count: Option<AtLeast<0>>,
-    timestamp: Timestamp,
+    timestamp: When,
     #[serde(default)]
     time_window: Option<ShortLabel>,
     #[serde(default)]
@@ -48,8 +48,8 @@ pub(crate) struct StatQuery {
     cursor: Option<String>,
     metric_name: Option<MetricName>,
     metric_type: Option<MetricType>,
-    since: Option<Timestamp>,
-    until: Option<Timestamp>,
+    since: Option<When>,
+    until: Option<When>,
 }
 
 /// A value as clients see it.
@@ -111,7 +111,8 @@ impl From<Stat> for StatView {
 impl StatQuery {
     fn filter(self, team_id: Option<TeamId>) -> StatFilter {
         let Self { limit: _, cursor: _, metric_name, metric_type, since, until } = self;
-        StatFilter { team_id, metric_name, metric_type, since, until }
+        let (since, until) = (since.map(|when| when.0), until.map(|when| when.0));
+        StatFilter { team_id, visible_teams: None, metric_name, metric_type, since, until }
     }
 }
 
@@ -126,13 +127,15 @@ pub(crate) async fn list_of_team(
     Ok(view::page(&request, List::Stats, stats, StatView::from))
 }
 
+/// What belongs to the organization, and to those of its teams in which the caller has a role.
 pub(crate) async fn list(
     access: Org<perm::OrganizationRead>,
     request: HttpRequest,
     Query(query): Query<StatQuery>,
 ) -> Result<HttpResponse, Problem> {
     let page = Paging::of(query.limit, query.cursor.as_deref(), List::Stats)?;
-    let stats = access.read().stats().list(query.filter(None), page).await?;
+    let filter = StatFilter { visible_teams: access.principal().teams(), ..query.filter(None) };
+    let stats = access.read().stats().list(filter, page).await?;
     Ok(view::page(&request, List::Stats, stats, StatView::from))
 }
 
@@ -148,7 +151,7 @@ pub(crate) async fn create(
         metric_type: body.metric_type,
         value: body.value,
         count: body.count.map(AtLeast::get),
-        timestamp: body.timestamp,
+        timestamp: body.timestamp.0,
         time_window: body.time_window,
         labels: body.labels,
         description: body.description,

@@ -53,7 +53,11 @@ pub(super) fn target(url: &str) -> Result<Target> {
     let is_socket = socket_dir.is_some();
     match socket_dir {
         Some(directory) => config.host_path(directory),
-        None => config.host(url.host_str().unwrap_or("localhost")),
+        // Without the brackets that an IPv6 address has in a URL.
+        None => config.host(match url.host_str() {
+            Some(host) => host.trim_start_matches('[').trim_end_matches(']'),
+            None => "localhost",
+        }),
     };
     config.port(url.port().unwrap_or(5432)).user(decoded(url.username())?);
     if let Some(password) = url.password() {

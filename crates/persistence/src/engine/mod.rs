@@ -22,9 +22,10 @@ use brownie_domain::OrganizationId;
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod};
 use futures_util::future::join3;
 use sea_orm::{QueryResult, Statement};
-use tokio::time::timeout;
+use tokio::{runtime::Handle, time::timeout};
 use tokio_postgres::{NoTls, types::ToSql};
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use crate::{Error, PoolOptions, Result};
 pub(crate) use unit::Unit;
@@ -40,12 +41,19 @@ const PING_LIMIT: Duration = Duration::from_millis(500);
 pub(crate) struct Engine {
     pool: Pool,
     tasks: TaskTracker,
+    /// Where connections and units live: the runtime that made the engine. A web server's workers
+    /// have runtimes of their own, which end first when it stops; what lived there would be cut.
+    runtime: Handle,
+    acquire_timeout: Duration,
     statement_timeout: Duration,
 }
 
 impl Engine {
     /// Sets the pool up. Connects when first asked to.
     pub(crate) fn new(options: &PoolOptions) -> Result<Self> {
+        let runtime = Handle::try_current().map_err(|_| {
+            Error::Settings("a store is made inside a tokio runtime that outlives it".to_owned())
+        })?;
         let target = connect::target(&options.url)?;
         let manager_config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = match target.tls {
@@ -91,12 +99,20 @@ impl Engine {
             }))
             .build()
             .map_err(|error| Error::Settings(error.to_string()))?;
-        Ok(Self { pool, tasks: TaskTracker::new(), statement_timeout: options.statement_timeout })
+        Ok(Self {
+            pool,
+            tasks: TaskTracker::new(),
+            runtime,
+            acquire_timeout: options.acquire_timeout,
+            statement_timeout: options.statement_timeout,
+        })
     }
 
     /// Begins a unit of work that may write. Nothing is sent yet.
     pub(crate) async fn begin(&self, org: OrganizationId) -> Result<Unit> {
-        Ok(Unit::new(self.acquire().await?, bracket("BEGIN", org), self.limit()))
+        let engine = self.clone();
+        let client = self.spawn(async move { engine.acquire().await }).await?;
+        Ok(Unit::new(client, bracket("BEGIN", org), self.limit(), self.runtime.clone()))
     }
 
     /// Runs one reading statement for an organization.
@@ -117,21 +133,28 @@ impl Engine {
     async fn run(&self, bracket: Option<String>, statement: Statement) -> Result<Vec<QueryResult>> {
         let engine = self.clone();
         self.spawn(async move {
-            let client = engine.acquire().await?;
-            match timeout(engine.limit(), flight(&client, bracket.as_deref(), statement)).await {
-                Ok(outcome) => {
-                    if matches!(outcome, Err(Error::Unavailable(_))) {
-                        discard(client);
-                    }
-                    outcome
-                }
-                Err(_) => {
-                    discard(client);
-                    Err(Error::Timeout)
-                }
+            let bracket = bracket.as_deref();
+            match engine.run_once(bracket, statement.clone()).await {
+                // A read may be repeated: the connection was dead, or what it had prepared was.
+                Err(Error::Unavailable(_)) => engine.run_once(bracket, statement).await,
+                outcome => outcome,
             }
         })
         .await
+    }
+
+    async fn run_once(
+        &self,
+        bracket: Option<&str>,
+        statement: Statement,
+    ) -> Result<Vec<QueryResult>> {
+        let client = self.acquire().await?;
+        let outcome = timeout(self.limit(), flight(&client, bracket, statement)).await;
+        let outcome = outcome.unwrap_or(Err(Error::Timeout));
+        if matches!(outcome, Err(Error::Unavailable(_) | Error::Timeout)) {
+            discard(client);
+        }
+        outcome
     }
 
     /// Runs `work` in a task of its own, which ends when it ends, whatever becomes of the caller.
@@ -140,7 +163,7 @@ impl Engine {
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        match self.tasks.spawn(work).await {
+        match self.tasks.spawn_on(work.in_current_span(), &self.runtime).await {
             Ok(outcome) => outcome,
             Err(error) => Err(Error::Database(Box::new(error))),
         }
@@ -148,10 +171,14 @@ impl Engine {
 
     async fn acquire(&self) -> Result<Object> {
         use deadpool_postgres::PoolError;
-        self.pool.get().await.map_err(|error| match error {
-            PoolError::Backend(error) => error.into(),
-            other => Error::Unavailable(Some(Box::new(other))),
-        })
+        // The pool's own limits leave out the hooks: a server that lets us in and then says nothing
+        // would hold a place in the pool for ever.
+        match timeout(self.acquire_timeout * 2, self.pool.get()).await {
+            Ok(Ok(client)) => Ok(client),
+            Ok(Err(PoolError::Backend(error))) => Err(error.into()),
+            Ok(Err(other)) => Err(Error::Unavailable(Some(Box::new(other)))),
+            Err(_) => Err(Error::Unavailable(None)),
+        }
     }
 
     /// The server ends a statement by itself; this ends the wait for a server that does not.

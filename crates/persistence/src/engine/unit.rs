@@ -5,7 +5,7 @@ use std::time::Duration;
 use deadpool_postgres::Object;
 use futures_util::future::{join, join3};
 use sea_orm::{QueryResult, Statement};
-use tokio::{sync::Mutex, time::timeout};
+use tokio::{runtime::Handle, sync::Mutex, time::timeout};
 
 use super::{Ready, discard};
 use crate::{Error, Result};
@@ -28,12 +28,14 @@ struct Session {
     /// Whether a statement failed. PostgreSQL answers COMMIT with a silent ROLLBACK then.
     failed: bool,
     limit: Duration,
+    /// Where a rollback runs that nobody waits for.
+    runtime: Handle,
 }
 
 impl Unit {
-    pub(super) fn new(client: Object, bracket: String, limit: Duration) -> Self {
-        let session =
-            Session { client: Some(client), bracket: Some(bracket), failed: false, limit };
+    pub(super) fn new(client: Object, bracket: String, limit: Duration, runtime: Handle) -> Self {
+        let (client, bracket) = (Some(client), Some(bracket));
+        let session = Session { client, bracket, failed: false, limit, runtime };
         Self { session: Mutex::new(session) }
     }
 
@@ -64,12 +66,16 @@ impl Unit {
 
 impl Session {
     async fn rows(&mut self, statement: Statement) -> Result<Vec<QueryResult>> {
+        // What failed before may never have begun: another statement would run on its own.
+        if self.failed {
+            return Err(Error::UnitOver);
+        }
         let client = self.client.as_ref().ok_or(Error::UnitOver)?;
         // Taken before anything is sent: a future that is dropped from here on has begun.
         let bracket = self.bracket.take();
         // Until the answer is here, the unit counts as failed: a caller that drops this future and
         // goes on must not commit half of it.
-        let failed_before = std::mem::replace(&mut self.failed, true);
+        self.failed = true;
         let work = async {
             let ready = Ready::on(client, statement).await?;
             let Some(bracket) = bracket else { return ready.run(client).await };
@@ -79,7 +85,7 @@ impl Session {
         };
         match timeout(self.limit, work).await {
             Ok(Ok(rows)) => {
-                self.failed = failed_before;
+                self.failed = false;
                 Ok(rows)
             }
             Ok(Err(error)) => {
@@ -145,8 +151,23 @@ impl Session {
 }
 
 async fn roll_back(client: Object) {
-    if !matches!(timeout(ROLLBACK_LIMIT, client.batch_execute("ROLLBACK")).await, Ok(Ok(()))) {
-        discard(client);
+    let mut unclean = Unclean(Some(client));
+    if let Some(client) = &unclean.0
+        && matches!(timeout(ROLLBACK_LIMIT, client.batch_execute("ROLLBACK")).await, Ok(Ok(())))
+    {
+        // Back to the pool.
+        unclean.0 = None;
+    }
+}
+
+/// A connection inside a transaction: if this is dropped, as by a runtime that ends, it is closed.
+struct Unclean(Option<Object>);
+
+impl Drop for Unclean {
+    fn drop(&mut self) {
+        if let Some(client) = self.0.take() {
+            discard(client);
+        }
     }
 }
 
@@ -158,9 +179,13 @@ impl Drop for Session {
         if self.bracket.is_some() {
             return;
         }
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(roll_back(client))),
-            Err(_) => discard(client),
-        }
+        // An async block, so that the guard is there before anything is polled.
+        let unclean = Unclean(Some(client));
+        drop(self.runtime.spawn(async move {
+            let mut unclean = unclean;
+            if let Some(client) = unclean.0.take() {
+                roll_back(client).await;
+            }
+        }));
     }
 }

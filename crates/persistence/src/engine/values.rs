@@ -16,8 +16,14 @@ use uuid::Uuid;
 use crate::{Error, Result};
 
 /// A statement's value on its way to the server.
-#[derive(Debug)]
 pub(super) struct Parameter(Value);
+
+/// tokio-postgres logs parameters at debug level. They are people's data, and hashes.
+impl std::fmt::Debug for Parameter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[value]")
+    }
+}
 
 impl Parameter {
     /// Takes the values of a statement.
@@ -39,7 +45,7 @@ impl Parameter {
             Value::Json(_) => Type::JSONB,
             Value::Uuid(_) => Type::UUID,
             Value::ChronoDateTimeUtc(_) => Type::TIMESTAMPTZ,
-            other => return Err(unsupported(&format!("a parameter {other:?}"))),
+            _ => return Err(unsupported("a parameter of this type")),
         })
     }
 }
@@ -62,7 +68,7 @@ impl ToSql for Parameter {
             Value::Json(value) => value.as_deref().to_sql(ty, out),
             Value::Uuid(value) => value.to_sql(ty, out),
             Value::ChronoDateTimeUtc(value) => value.to_sql(ty, out),
-            other => Err(format!("cannot send {other:?}").into()),
+            _ => Err("cannot send a value of this type".into()),
         }
     }
 
