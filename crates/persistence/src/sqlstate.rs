@@ -83,14 +83,17 @@ fn classify(reported: &DbError) -> Option<Error> {
         (&SqlState::QUERY_CANCELED | &SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT, _) => {
             Error::Timeout
         }
-        // A switchover left this connection on a server that only reads; or a migration changed a
-        // column, and what this connection has prepared no longer fits. Another connection will do.
-        (
-            &SqlState::READ_ONLY_SQL_TRANSACTION
-            | &SqlState::FEATURE_NOT_SUPPORTED
-            | &SqlState::INVALID_SQL_STATEMENT_NAME,
-            _,
-        ) => Error::Unavailable(Some(Box::new(reported.clone()))),
+        // A switchover left this connection on a server that only reads. Another one will do.
+        (&SqlState::READ_ONLY_SQL_TRANSACTION | &SqlState::INVALID_SQL_STATEMENT_NAME, _) => {
+            Error::Unavailable(Some(Box::new(reported.clone())))
+        }
+        // "cached plan must not change result type": a migration changed a column, and what this
+        // connection has prepared no longer fits.
+        (&SqlState::FEATURE_NOT_SUPPORTED, _)
+            if reported.routine() == Some("RevalidateCachedQuery") =>
+        {
+            Error::Unavailable(Some(Box::new(reported.clone())))
+        }
         _ => match &code.code()[..2] {
             // Data exceptions: a value that the column cannot hold.
             "22" => Error::Rejected { constraint: None },

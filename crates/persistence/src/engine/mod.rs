@@ -134,21 +134,25 @@ impl Engine {
         let engine = self.clone();
         self.spawn(async move {
             let bracket = bracket.as_deref();
-            match engine.run_once(bracket, statement.clone()).await {
+            let client = engine.acquire().await?;
+            match engine.run_on(client, bracket, statement.clone()).await {
                 // A read may be repeated: the connection was dead, or what it had prepared was.
-                Err(Error::Unavailable(_)) => engine.run_once(bracket, statement).await,
+                Err(Error::Unavailable(_)) => {
+                    let client = engine.acquire().await?;
+                    engine.run_on(client, bracket, statement).await
+                }
                 outcome => outcome,
             }
         })
         .await
     }
 
-    async fn run_once(
+    async fn run_on(
         &self,
+        client: Object,
         bracket: Option<&str>,
         statement: Statement,
     ) -> Result<Vec<QueryResult>> {
-        let client = self.acquire().await?;
         let outcome = timeout(self.limit(), flight(&client, bracket, statement)).await;
         let outcome = outcome.unwrap_or(Err(Error::Timeout));
         if matches!(outcome, Err(Error::Unavailable(_) | Error::Timeout)) {
