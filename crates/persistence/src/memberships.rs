@@ -112,13 +112,29 @@ impl Memberships<'_, Writing> {
         if user.team_id == team_id {
             return Err(Error::AlreadyExists { resource: Resource::Membership, field: "user_id" });
         }
+        let before = self
+            .scope
+            .select_deleted::<memberships::Entity>()
+            .filter(memberships::Column::TeamId.eq(team_id.as_uuid()))
+            .filter(memberships::Column::UserId.eq(user_id.as_uuid()));
         let row = memberships::ActiveModel {
             team_id: Set(team_id.as_uuid()),
             user_id: Set(user_id.as_uuid()),
             role: Set(role.as_str().to_owned()),
             ..Default::default()
         };
-        let row = self.scope.insert::<memberships::Entity>(row).await?;
+        let row = match self.scope.one(before).await? {
+            None => self.scope.insert::<memberships::Entity>(row).await?,
+            // Whoever was here before has a row, whose version goes on: an ETag from then names no
+            // membership of now.
+            Some(ended) => {
+                let stored = Stored { resource: Resource::Membership, id: ended.id };
+                let version = stored.read("version", ended.version)?;
+                let live = self.scope.restore::<memberships::Entity>(ended.id, version).await?;
+                let version = stored.read("version", live.version)?;
+                self.scope.update::<memberships::Entity>(ended.id, version, row).await?
+            }
+        };
         member(team_id, user, Some(row))
     }
 

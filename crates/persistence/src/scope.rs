@@ -195,13 +195,14 @@ impl OrgScope<Writing> {
             .ok_or(Error::NotFound { resource: E::RESOURCE })
     }
 
+    /// Begins a look at what was deleted: the rows of this organization that are not live.
+    pub(crate) fn select_deleted<E: TenantEntity>(&self) -> Select<E> {
+        E::find().filter(E::ORG_ID.eq(self.ctx.org_id.as_uuid())).filter(life::<E>(false))
+    }
+
     /// Returns a deleted row.
     pub(crate) async fn deleted<E: TenantEntity>(&self, id: Uuid) -> Result<E::Model> {
-        let select = E::find()
-            .filter(E::ORG_ID.eq(self.ctx.org_id.as_uuid()))
-            .filter(E::ID.eq(id))
-            .filter(life::<E>(false));
-        let row = self.all::<E>(select).await?.into_iter().next();
+        let row = self.one(self.select_deleted::<E>().filter(E::ID.eq(id))).await?;
         row.ok_or(Error::NotFound { resource: E::RESOURCE })
     }
 

@@ -48,6 +48,15 @@ pub(super) async fn a_role_in_another_team_counts_there(store: &Store) {
         .unwrap();
     let principal = store.system(&visitor).principal(org.founder.org_id, user.id).await;
     assert_eq!(principal.unwrap().unwrap().role_in(team.id), None);
+
+    let back = store
+        .write(&org.ctx, move |tx| async move {
+            tx.memberships().add(team.id, user.id, Role::Viewer).await
+        })
+        .await
+        .unwrap();
+    assert_eq!(back.role, Role::Viewer);
+    assert!(back.version > version, "a version from before the break must not fit");
 }
 
 pub(super) async fn the_home_team_cannot_be_left_only_changed(store: &Store) {
