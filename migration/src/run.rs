@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection, DbErr, Statement};
+use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection, DbErr, RuntimeErr, Statement};
 use sea_orm_migration::MigratorTrait;
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
@@ -25,6 +25,11 @@ pub enum Error {
         #[source]
         source: DbErr,
     },
+    /// The server answers, and does not let us in. Waiting would not help.
+    #[error(
+        "the database server refuses; are role, password, certificate and the database's name right?"
+    )]
+    Refused(#[source] DbErr),
     /// Another migrator held the lock for all the time given.
     #[error("another migrator is still at work after {} s; wait for it, or give a longer --wait", waited.as_secs())]
     Busy {
@@ -66,6 +71,7 @@ impl Database {
         loop {
             match sea_orm::Database::connect(options.clone()).await {
                 Ok(db) => return Ok(db),
+                Err(error) if is_refusal(&error) => return Err(Error::Refused(error)),
                 Err(source) if started.elapsed() >= self.wait => {
                     return Err(Error::Unreachable { waited: self.wait, source });
                 }
@@ -76,6 +82,14 @@ impl Database {
             }
         }
     }
+}
+
+/// Tells whether the server knows us and says no: SQLSTATE class 28 (authorization), or a database
+/// that does not exist.
+fn is_refusal(error: &DbErr) -> bool {
+    let DbErr::Conn(RuntimeErr::SqlxError(error)) = error else { return false };
+    let Some(reported) = error.as_database_error() else { return false };
+    reported.code().is_some_and(|code| code.starts_with("28") || code == "3D000")
 }
 
 /// One row of the ledger.

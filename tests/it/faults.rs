@@ -1,4 +1,4 @@
-//! Clients that go away and sockets that die (RELIABILITY P1, P2).
+//! Clients that go away and sockets that die.
 
 use std::time::{Duration, Instant};
 

@@ -100,6 +100,18 @@ fn an_unreachable_database_is_said_so_after_the_wait() {
     );
 }
 
+/// A database that does not exist does not come by waiting.
+#[test]
+fn a_server_that_refuses_is_not_waited_for() {
+    harness::binary("brownie-migrator");
+    let started = std::time::Instant::now();
+    let output = migrate(&Postgres::shared().url("no_such_database"), &["up"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(started.elapsed() < std::time::Duration::from_secs(5));
+    let message = stderr(&output);
+    assert!(message.contains("refuses") && message.contains("does not exist"), "{message}");
+}
+
 #[test]
 fn without_a_database_it_says_what_to_set() {
     let output = run("brownie-migrator", &["up"], &[]).unwrap();

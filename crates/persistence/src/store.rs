@@ -1,4 +1,4 @@
-//! The way in: a [`Store`] gives out scopes, and nothing else gives out rows.
+//! The way in: a [`Store`] gives out scopes, and scopes give out rows.
 
 use std::{ops::Deref, sync::Arc, time::Duration};
 

@@ -1,7 +1,7 @@
 //! The engine behind the door: what runs a statement, and in what bracket.
 //!
-//! A statement never runs alone. Its bracket says which organization it is for (`app.org_id`, which
-//! row-level security compares with) and ends with the transaction. Bracket and statement travel
+//! A statement never runs alone. Its bracket says which organization it is for (`app.org_id`, for
+//! row-level security to compare with) and ends with the transaction. Bracket and statement travel
 //! together: a read is one flight of BEGIN, tenant, SELECT and COMMIT on a connection held
 //! exclusively; a unit of work begins with its first statement and ends with its last.
 //!
