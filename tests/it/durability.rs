@@ -128,6 +128,11 @@ async fn the_server_killed_under_load_loses_nothing_on_postgresql() -> Result<()
         );
         let odd: i64 = client.query_one(&sql, &[]).await?.get(0);
         assert_eq!(odd, 0, "{table}");
+        let sql = format!(
+            "SELECT count(*) - count(DISTINCT resource_id) FROM {table} WHERE resource = 'incident'"
+        );
+        let doubled: i64 = client.query_one(&sql, &[]).await?.get(0);
+        assert_eq!(doubled, 0, "{table}");
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{Here, fill};
 
 /// Returns a body that the route accepts, so that the refusal is about whose thing it is.
-fn good_body(method: &Method, path: &str) -> Option<Value> {
+pub(super) fn good_body(method: &Method, path: &str) -> Option<Value> {
     if *method == Method::GET || *method == Method::DELETE {
         return None;
     }
