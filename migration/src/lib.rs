@@ -1,18 +1,21 @@
 //! The schema of the metadata database, and who may change it when.
 //!
 //! [`Migrator`] lists the migrations. [`apply`] brings a database to the newest of them, with any
-//! number of processes trying at once; [`status`] tells where a database stands; [`Standing`] is the
+//! number of processes trying at once; [`status`] tells where a database stands; [`maintain`] makes
+//! the partitions to come and drops the old ones; [`Standing`] is the
 //! rule by which a service decides whether it can serve such a database.
 //!
 //! A migration is a pair of files in `src/sql` and a line in [`Migrator`]. Once released it is
 //! frozen: what came after it was tried on what it made.
 
 mod lock;
+mod partitions;
 mod run;
 mod standing;
 
 use sea_orm_migration::prelude::*;
 
+pub use partitions::{Maintained, TimeTable, maintain};
 pub use run::{Applied, Database, Error, Report, apply, status};
 pub use standing::{LEDGER, Standing};
 
@@ -70,6 +73,14 @@ impl MigratorTrait for Migrator {
             "m20261121_000010_audit_log",
             "m20261121_000011_outbox",
             "m20261121_000012_idempotency_keys",
+            "m20261121_000013_outbox_position",
+            "m20261121_000014_audit_changes",
+            "m20261121_000015_deleted_indexes",
+            "m20261121_000016_partitions",
+            "m20261121_000017_roles",
+            "m20261121_000018_lookups",
+            "m20261121_000019_grants",
+            "m20261121_000020_walls",
         ]
     }
 }

@@ -7,10 +7,20 @@ use sea_orm_migration::MigratorTrait;
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
-use crate::{LEDGER, Migrator, Standing, lock};
+use crate::{LEDGER, Migrator, Standing, lock, partitions};
 
 /// How long a statement of a migration waits for a lock. Longer, and the traffic behind it stops.
 const LOCK_TIMEOUT: &str = "SET lock_timeout = '5s'";
+
+/// What a migration makes belongs to the owner of the schema, whoever runs the migration. The first
+/// run finds no such role yet; the migration that makes it ends with the same.
+const ACT_AS_OWNER: &str = r#"DO $$ BEGIN
+    IF EXISTS (SELECT FROM pg_class WHERE oid = to_regclass('public.organizations')
+        AND pg_get_userbyid(relowner) = 'brownie-migrator')
+    THEN
+        SET ROLE "brownie-migrator";
+    END IF;
+END $$"#;
 
 /// Why a database could not be migrated or looked at.
 #[derive(Debug, thiserror::Error)]
@@ -116,25 +126,41 @@ pub struct Report {
 /// # Errors
 /// As [`Error`] tells. Migrations run one to a transaction, so that a failed one leaves nothing.
 pub async fn apply(database: &Database) -> Result<Vec<String>, Error> {
+    locked(database, async |db| {
+        let pending = match Standing::of(&names_of(&ledger(db).await?)) {
+            Standing::Behind { pending } => pending,
+            Standing::Current => Vec::new(),
+            // What a newer release made is its own to look after.
+            Standing::Ahead { .. } => return Ok(Vec::new()),
+        };
+        as_owner(db).await?;
+        Migrator::up(db, None).await.map_err(Error::Failed)?;
+        partitions::make_ahead(db).await?;
+        Ok(pending)
+    })
+    .await
+}
+
+/// Does work on a connection of its own, as the only migrator.
+pub(crate) async fn locked<T>(
+    database: &Database,
+    work: impl AsyncFnOnce(&DatabaseConnection) -> Result<T, Error>,
+) -> Result<T, Error> {
     let db = database.connect().await?;
     if !lock::acquire(&db, Instant::now() + database.wait).await? {
         return Err(Error::Busy { waited: database.wait });
     }
-    let outcome = apply_locked(&db).await;
+    let outcome = work(&db).await;
     // A broken connection has lost its lock already.
     let _ = lock::release(&db).await;
     let _ = db.close().await;
     outcome
 }
 
-async fn apply_locked(db: &DatabaseConnection) -> Result<Vec<String>, Error> {
-    let pending = match Standing::of(&names_of(&ledger(db).await?)) {
-        Standing::Behind { pending } => pending,
-        Standing::Current | Standing::Ahead { .. } => return Ok(Vec::new()),
-    };
+/// Becomes the owner of the schema and limits how long a statement waits for a lock.
+pub(crate) async fn as_owner(db: &DatabaseConnection) -> Result<(), DbErr> {
     db.execute_unprepared(LOCK_TIMEOUT).await?;
-    Migrator::up(db, None).await.map_err(Error::Failed)?;
-    Ok(pending)
+    db.execute_unprepared(ACT_AS_OWNER).await.map(drop)
 }
 
 /// Tells where a database stands, without changing it.

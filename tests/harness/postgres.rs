@@ -163,7 +163,12 @@ impl Postgres {
         if let Err(error) = self.execute(&format!("CREATE DATABASE {name} {options}")) {
             panic!("no database for this test: {error:#}");
         }
-        Database { postgres: self, url: self.url(&name), name }
+        Database {
+            postgres: self,
+            url: self.url_as("brownie-server", &name),
+            admin_url: self.url(&name),
+            name,
+        }
     }
 
     /// Runs SQL as superuser in the database `postgres`.
@@ -175,9 +180,14 @@ impl Postgres {
         block_on(async move { Ok(connect(url).await?.batch_execute(&sql).await?) })
     }
 
-    /// Returns the URL of a database in this cluster.
+    /// Returns the URL of a database in this cluster, for a superuser.
     pub fn url(&self, database: &str) -> String {
-        format!("postgres://postgres@127.0.0.1:{}/{database}?sslmode=disable", self.port)
+        self.url_as("postgres", database)
+    }
+
+    /// Returns the URL of a database in this cluster, for a role.
+    pub fn url_as(&self, role: &str, database: &str) -> String {
+        format!("postgres://{role}@127.0.0.1:{}/{database}?sslmode=disable", self.port)
     }
 
     /// Returns the port that it listens on.
@@ -199,12 +209,23 @@ pub struct Database {
     postgres: &'static Postgres,
     name: String,
     url: String,
+    admin_url: String,
 }
 
 impl Database {
-    /// Returns its URL, for a superuser.
+    /// Returns its URL, for the role that serves.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Returns its URL, for a superuser.
+    pub fn admin_url(&self) -> &str {
+        &self.admin_url
+    }
+
+    /// Returns its URL, for another role.
+    pub fn url_as(&self, role: &str) -> String {
+        self.postgres.url_as(role, &self.name)
     }
 
     /// Returns its URL through a proxy on another port.
@@ -212,12 +233,20 @@ impl Database {
         self.url.replace(&format!(":{}/", self.postgres.port), &format!(":{port}/"))
     }
 
-    /// Opens a connection besides the one under test.
+    /// Opens a connection besides the one under test, as superuser.
     ///
     /// # Panics
     /// When the server refuses.
     pub async fn connect(&self) -> tokio_postgres::Client {
-        match connect(self.url.clone()).await {
+        self.connect_as("postgres").await
+    }
+
+    /// Opens a connection besides the one under test, as a role.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub async fn connect_as(&self, role: &str) -> tokio_postgres::Client {
+        match connect(self.url_as(role)).await {
             Ok(client) => client,
             Err(error) => panic!("no connection to the test's database: {error:#}"),
         }

@@ -64,7 +64,7 @@ async fn a_database_that_is_newer_is_served_and_said_to_be() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_waits_for_a_migration_that_is_under_way() {
     let database = Postgres::shared().empty_database();
-    let url = database.url().to_owned();
+    let url = database.admin_url().to_owned();
     harness::binary("brownie-migrator");
     let migration = std::thread::spawn(move || {
         std::thread::sleep(std::time::Duration::from_millis(700));

@@ -24,6 +24,8 @@ async fn the_store_keeps_its_promises_on_the_embedded_engine() {
     let store = Store::new(&PoolOptions {
         max_connections: 1,
         acquire_timeout: Duration::from_secs(30),
+        role: Some("brownie-server".to_owned()),
+        single_connection: true,
         ..PoolOptions::new(url)
     })
     .unwrap();

@@ -20,7 +20,7 @@ fn stderr(output: &Output) -> String {
 #[tokio::test]
 async fn of_eight_at_once_one_applies_and_all_succeed() {
     let database = Postgres::shared().empty_database();
-    let url = database.url().to_owned();
+    let url = database.admin_url().to_owned();
     let runs: Vec<_> = (0..8)
         .map(|_| {
             let url = url.clone();
@@ -50,7 +50,7 @@ async fn of_eight_at_once_one_applies_and_all_succeed() {
 #[tokio::test]
 async fn status_says_what_is_applied_and_what_is_not() {
     let database = Postgres::shared().empty_database();
-    let before = migrate(database.url(), &["status", "--json"]);
+    let before = migrate(database.admin_url(), &["status", "--json"]);
     assert_eq!(before.status.code(), Some(3), "{}", stderr(&before));
     let report: Value = serde_json::from_str(&stdout(&before)).unwrap();
     assert_eq!(report["pending"].as_array().unwrap().len(), brownie_migration::names().len());
@@ -58,8 +58,8 @@ async fn status_says_what_is_applied_and_what_is_not() {
     let client = database.connect().await;
     assert!(client.query(tables, &[]).await.unwrap().is_empty(), "status changes nothing");
 
-    assert!(migrate(database.url(), &["up"]).status.success());
-    let after = migrate(database.url(), &["status"]);
+    assert!(migrate(database.admin_url(), &["up"]).status.success());
+    let after = migrate(database.admin_url(), &["status"]);
     assert_eq!(after.status.code(), Some(0));
     assert!(stdout(&after).ends_with("the schema is current\n"), "{}", stdout(&after));
 }
@@ -71,7 +71,7 @@ async fn a_killed_migrator_is_followed_by_one_that_finishes() {
         let database = Postgres::shared().empty_database();
         let mut child = std::process::Command::new(harness::binary("brownie-migrator"))
             .arg("up")
-            .env("DATABASE_URL", database.url())
+            .env("DATABASE_URL", database.admin_url())
             .stdout(std::process::Stdio::null())
             .stderr(std::process::Stdio::null())
             .spawn()
@@ -79,9 +79,9 @@ async fn a_killed_migrator_is_followed_by_one_that_finishes() {
         std::thread::sleep(std::time::Duration::from_millis(delay));
         child.kill().unwrap();
         child.wait().unwrap();
-        let next = migrate(database.url(), &["up"]);
+        let next = migrate(database.admin_url(), &["up"]);
         assert!(next.status.success(), "killed after {delay} ms: {}", stderr(&next));
-        assert_eq!(migrate(database.url(), &["status"]).status.code(), Some(0));
+        assert_eq!(migrate(database.admin_url(), &["status"]).status.code(), Some(0));
     }
 }
 

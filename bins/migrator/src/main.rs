@@ -1,6 +1,9 @@
-//! `brownie-migrator`: migrates a database. Init containers run it, any number at once.
+//! `brownie-migrator`: migrates a database, and removes what is old. Init containers run it, any
+//! number at once; a cron job purges.
 //!
 //! Exit codes: 0 done, 1 failed, 2 usage or settings that cannot be used, 3 a check found something.
+
+mod purge;
 
 use std::{process::ExitCode, time::Duration};
 
@@ -28,6 +31,8 @@ struct Args {
 enum Command {
     /// Apply what is pending. If another migrator is at work, wait for it.
     Up,
+    /// Remove for good what is old: deleted rows, and months of the tables that grow with time.
+    Purge(purge::Purge),
     /// Say what is applied and what is pending. Exits with 3 when anything is.
     Status,
 }
@@ -36,7 +41,7 @@ enum Command {
 async fn main() -> ExitCode {
     let args = Args::parse();
     let mut reader = Reader::from_process();
-    let settings = DatabaseSettings::read(&mut reader);
+    let settings = DatabaseSettings::read(&mut reader, "brownie-migrator");
     let log = LogSettings::read(&mut reader, false);
     if let Err(problems) = reader.finish() {
         eprintln!("brownie-migrator: {problems}");
@@ -47,15 +52,16 @@ async fn main() -> ExitCode {
         Database { url: settings.url.expose().to_owned(), wait: Duration::from_secs(args.wait) };
     let outcome = match args.command {
         Command::Up => up(&database, args.json).await,
+        Command::Purge(purge) => purge.run(&database, args.json).await,
         Command::Status => report(&database, args.json).await,
     };
     outcome.unwrap_or_else(|error| {
-        eprintln!("brownie-migrator: {}", brownie_logging::chain(&error));
+        eprintln!("brownie-migrator: {}", brownie_logging::chain(error.as_ref()));
         ExitCode::FAILURE
     })
 }
 
-async fn up(database: &Database, json: bool) -> Result<ExitCode, brownie_migration::Error> {
+async fn up(database: &Database, json: bool) -> anyhow::Result<ExitCode> {
     let applied = apply(database).await?;
     if json {
         println!("{}", serde_json::json!({"applied": applied}));
@@ -69,7 +75,7 @@ async fn up(database: &Database, json: bool) -> Result<ExitCode, brownie_migrati
     Ok(ExitCode::SUCCESS)
 }
 
-async fn report(database: &Database, json: bool) -> Result<ExitCode, brownie_migration::Error> {
+async fn report(database: &Database, json: bool) -> anyhow::Result<ExitCode> {
     let report = status(database).await?;
     let (pending, unknown) = match &report.standing {
         Standing::Current => (&[][..], &[][..]),

@@ -38,7 +38,7 @@ async fn main() -> ExitCode {
     let args = Args::parse();
     let mut reader = Reader::from_process();
     let settings = Settings {
-        database: DatabaseSettings::read(&mut reader),
+        database: DatabaseSettings::read(&mut reader, "brownie-server"),
         service: ServiceSettings::read(&mut reader, true),
     };
     let log = LogSettings::read(&mut reader, true);
@@ -83,6 +83,7 @@ async fn run(settings: Settings, wait: Duration) -> Result<()> {
         ..PoolOptions::new(database.url.expose())
     })?;
     wait_for_schema(&store, wait).await?;
+    check_footing(&store, database.allow_unwalled_role).await?;
 
     let key = TokenKey::from_secret(service.jwt_secret.as_ref().map_or("", Secret::expose));
     let deps = Deps {
@@ -99,6 +100,26 @@ async fn run(settings: Settings, wait: Duration) -> Result<()> {
     service.run().await.context("the service stopped")
 }
 
+/// Makes sure that nothing between us and the rows takes the walls down.
+async fn check_footing(store: &Store, allow_unwalled_role: bool) -> Result<()> {
+    let footing = store.system(&visitor()).footing().await?;
+    if footing.pooled {
+        tracing::info!("a pooler in transaction mode is in between");
+    }
+    match footing.unwalled {
+        Some(why) if !allow_unwalled_role => bail!(
+            "{why}, so row-level security would not keep organizations apart; log in as brownie-server (DATABASE_URL or DB_USER), or set DB_ALLOW_UNWALLED_ROLE=true for development"
+        ),
+        Some(why) => tracing::warn!(why, "row-level security does not hold; not for production"),
+        None => {}
+    }
+    Ok(())
+}
+
+fn visitor() -> SystemContext {
+    SystemContext::for_visitor(RequestId::from_uuid(uuid::Uuid::nil()))
+}
+
 fn judge(applied: &[String]) -> Schema {
     let standing = Standing::of(applied);
     Schema { servable: standing.can_serve(), detail: standing.to_string() }
@@ -108,9 +129,8 @@ fn judge(applied: &[String]) -> Schema {
 /// containers are still at work.
 async fn wait_for_schema(store: &Store, wait: Duration) -> Result<()> {
     let deadline = Instant::now() + wait;
-    let ctx = SystemContext::for_visitor(RequestId::from_uuid(uuid::Uuid::nil()));
     loop {
-        let obstacle = match store.system(&ctx).applied_migrations(LEDGER).await {
+        let obstacle = match store.system(&visitor()).applied_migrations(LEDGER).await {
             Ok(applied) => match judge(&applied) {
                 Schema { servable: true, detail } => {
                     tracing::info!(detail, "the database is there");

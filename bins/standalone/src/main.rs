@@ -87,6 +87,9 @@ async fn run(settings: ServiceSettings) -> Result<()> {
         acquire_timeout: patience.pool_timeout,
         statement_timeout: patience.statement_timeout,
         lock_timeout: patience.lock_timeout,
+        // The one connection logs in as superuser, whom row-level security would not hold.
+        role: Some("brownie-server".to_owned()),
+        single_connection: true,
         ..PoolOptions::new(url)
     })?;
     let deps = Deps {

@@ -64,6 +64,7 @@ pub mod perm {
         StatsRead,
         StatsWrite,
         StatsDelete,
+        EventsRead,
     );
 }
 
@@ -122,7 +123,11 @@ struct Caller {
 
 impl Caller {
     fn of(request: &HttpRequest) -> Result<Self, Problem> {
-        let principal = match request.extensions().get::<Identity>() {
+        Self::known_as(request.extensions().get::<Identity>(), request)
+    }
+
+    fn known_as(identity: Option<&Identity>, request: &HttpRequest) -> Result<Self, Problem> {
+        let principal = match identity {
             Some(Identity::Known(principal)) => (**principal).clone(),
             Some(Identity::Refused(problem)) => return Err(problem.clone()),
             None => return Err(Problem::new(Code::Unauthenticated)),
@@ -143,13 +148,14 @@ impl Caller {
         Ok(caller)
     }
 
-    async fn write<T, F, Fut>(&self, work: F) -> Result<T, Problem>
+    async fn write<I, T, F, Fut>(&self, input: I, work: F) -> Result<T, Problem>
     where
+        I: Clone + Send + Sync + 'static,
         T: Send + 'static,
-        F: FnOnce(OrgTx) -> Fut + Send + 'static,
+        F: Fn(OrgTx, I) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<T, Problem>> + Send + 'static,
     {
-        self.store.write(&self.ctx, work).await
+        self.store.write(&self.ctx, move |tx| work(tx, input.clone())).await
     }
 }
 
@@ -173,16 +179,27 @@ impl<P: Permission> FromRequest for Org<P> {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         const { assert!(matches!(P::ACTION.reach(), Reach::Organization), "use InTeam or Item") };
-        std::future::ready(Caller::of(request).and_then(|caller| {
-            if !caller.principal.role().may(P::ACTION) {
-                return Err(forbidden(P::ACTION));
-            }
-            Ok(Self { caller, permission: PhantomData })
-        }))
+        std::future::ready(Caller::of(request).and_then(Self::admit))
     }
 }
 
 impl<P: Permission> Org<P> {
+    fn admit(caller: Caller) -> Result<Self, Problem> {
+        if !caller.principal.role().may(P::ACTION) {
+            return Err(forbidden(P::ACTION));
+        }
+        Ok(Self { caller, permission: PhantomData })
+    }
+
+    /// Asks again, as if the request came now, for an answer that takes long.
+    ///
+    /// # Errors
+    /// When the credential or the role is not good any more.
+    pub async fn of(request: &HttpRequest) -> Result<Self, Problem> {
+        let identity = identity_of(request).await;
+        Caller::known_as(identity.as_ref(), request).and_then(Self::admit)
+    }
+
     /// Returns who it is.
     pub fn principal(&self) -> &Principal {
         &self.caller.principal
@@ -206,17 +223,19 @@ impl<P: Permission> Org<P> {
         self.caller.store.org(&self.caller.ctx)
     }
 
-    /// Runs a unit of work, which a client that goes away does not cut.
+    /// Runs a unit of work, which a client that goes away does not cut. It may be run again with the
+    /// same input, if nothing came of it the first time ([`Store::write`]).
     ///
     /// # Errors
     /// What `work` returned, or why it could not be committed.
-    pub async fn write<T, F, Fut>(&self, work: F) -> Result<T, Problem>
+    pub async fn write<I, T, F, Fut>(&self, input: I, work: F) -> Result<T, Problem>
     where
+        I: Clone + Send + Sync + 'static,
         T: Send + 'static,
-        F: FnOnce(OrgTx) -> Fut + Send + 'static,
+        F: Fn(OrgTx, I) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<T, Problem>> + Send + 'static,
     {
-        self.caller.write(work).await
+        self.caller.write(input, work).await
     }
 }
 
@@ -275,19 +294,21 @@ impl<P: Permission> InTeam<P> {
         Ok(self.caller.store.org(&self.caller.ctx))
     }
 
-    /// Runs a unit of work, which a client that goes away does not cut.
+    /// Runs a unit of work, which a client that goes away does not cut. It may be run again with the
+    /// same input, if nothing came of it the first time ([`Store::write`]).
     ///
     /// # Errors
     /// When the role in the team does not permit it; what `work` returned; or why it could not be
     /// committed.
-    pub async fn write<T, F, Fut>(&self, work: F) -> Result<T, Problem>
+    pub async fn write<I, T, F, Fut>(&self, input: I, work: F) -> Result<T, Problem>
     where
+        I: Clone + Send + Sync + 'static,
         T: Send + 'static,
-        F: FnOnce(OrgTx) -> Fut + Send + 'static,
+        F: Fn(OrgTx, I) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<T, Problem>> + Send + 'static,
     {
         self.admit().await?;
-        self.caller.write(work).await
+        self.caller.write(input, work).await
     }
 }
 
@@ -300,7 +321,7 @@ pub struct Item<P> {
 }
 
 /// Decides about a team that was found by reading.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Gate {
     principal: Principal,
     action: Action,
@@ -360,14 +381,16 @@ impl<P: Permission> Item<P> {
     ///
     /// # Errors
     /// What `work` returned, or why it could not be committed.
-    pub async fn write<T, F, Fut>(&self, work: F) -> Result<T, Problem>
+    pub async fn write<I, T, F, Fut>(&self, input: I, work: F) -> Result<T, Problem>
     where
+        I: Clone + Send + Sync + 'static,
         T: Send + 'static,
-        F: FnOnce(OrgTx, Gate) -> Fut + Send + 'static,
+        F: Fn(OrgTx, Gate, I) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(Pass, T), Problem>> + Send + 'static,
     {
         let gate = self.gate();
-        let (Pass(()), value) = self.caller.write(move |tx| work(tx, gate)).await?;
+        let work = move |tx, input| work(tx, gate.clone(), input);
+        let (Pass(()), value) = self.caller.write(input, work).await?;
         Ok(value)
     }
 }

@@ -7,7 +7,7 @@ use brownie_domain::Action;
 
 use crate::{
     Code, Problem, access, health,
-    v1::{agent_configs, auth, incidents, members, organizations, stats, teams, users},
+    v1::{agent_configs, auth, events, incidents, members, organizations, stats, teams, users},
 };
 
 /// One line of the table.
@@ -68,6 +68,7 @@ pub fn table() -> Vec<Route> {
         PUT    "/api/v1/teams/{team_id}"                    TeamsWrite => teams::update,
         PATCH  "/api/v1/teams/{team_id}"                    TeamsWrite => teams::update,
         DELETE "/api/v1/teams/{team_id}"                    TeamsManage => teams::delete,
+        POST   "/api/v1/teams/{team_id}/restore"            TeamsManage => teams::restore,
 
         GET    "/api/v1/teams/{team_id}/members"            TeamsRead => members::list,
         POST   "/api/v1/teams/{team_id}/members"            MembersWrite => members::add,
@@ -80,6 +81,7 @@ pub fn table() -> Vec<Route> {
         PUT    "/api/v1/users/{user_id}"                    UsersRead => users::update,
         PATCH  "/api/v1/users/{user_id}"                    UsersRead => users::update,
         DELETE "/api/v1/users/{user_id}"                    UsersWrite => users::delete,
+        POST   "/api/v1/users/{user_id}/restore"            UsersWrite => users::restore,
 
         GET    "/api/v1/teams/{team_id}/incidents"          IncidentsRead => incidents::list,
         POST   "/api/v1/teams/{team_id}/incidents"          IncidentsWrite => incidents::create,
@@ -87,6 +89,7 @@ pub fn table() -> Vec<Route> {
         PUT    "/api/v1/incidents/{incident_id}"            IncidentsWrite => incidents::update,
         PATCH  "/api/v1/incidents/{incident_id}"            IncidentsWrite => incidents::update,
         DELETE "/api/v1/incidents/{incident_id}"            IncidentsDelete => incidents::delete,
+        POST   "/api/v1/incidents/{incident_id}/restore"    IncidentsDelete => incidents::restore,
 
         GET    "/api/v1/teams/{team_id}/agent-configs"      AgentConfigsRead => agent_configs::list,
         POST   "/api/v1/teams/{team_id}/agent-configs"      AgentConfigsWrite => agent_configs::create,
@@ -94,12 +97,16 @@ pub fn table() -> Vec<Route> {
         PUT    "/api/v1/agent-configs/{config_id}"          AgentConfigsWrite => agent_configs::update,
         PATCH  "/api/v1/agent-configs/{config_id}"          AgentConfigsWrite => agent_configs::update,
         DELETE "/api/v1/agent-configs/{config_id}"          AgentConfigsDelete => agent_configs::delete,
+        POST   "/api/v1/agent-configs/{config_id}/restore"  AgentConfigsDelete => agent_configs::restore,
 
         GET    "/api/v1/teams/{team_id}/stats"              StatsRead => stats::list_of_team,
         POST   "/api/v1/teams/{team_id}/stats"              StatsWrite => stats::create,
         GET    "/api/v1/organizations/{org_id}/stats"       OrganizationRead => stats::list,
         GET    "/api/v1/stats/{stat_id}"                    StatsRead => stats::get,
         DELETE "/api/v1/stats/{stat_id}"                    StatsDelete => stats::delete,
+        POST   "/api/v1/stats/{stat_id}/restore"            StatsDelete => stats::restore,
+
+        GET    "/api/v1/events"                             EventsRead => events::list,
     ]
 }
 

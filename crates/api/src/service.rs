@@ -12,6 +12,10 @@ use actix_web::{
     web,
 };
 use brownie_metrics::Exporter;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
 
 use crate::{Code, Deps, Problem, access, body, health, observe, routes};
 
@@ -54,6 +58,30 @@ fn bind(address: SocketAddr, variable: &str) -> io::Result<TcpListener> {
 
 /// How long requests under way may take after a signal to stop.
 const GRACE: Duration = Duration::from_secs(20);
+
+/// Whether the service stops. What would answer for a long time ends then.
+#[derive(Debug)]
+pub(crate) struct Closing(watch::Receiver<bool>);
+
+impl Closing {
+    pub(crate) fn has_begun(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    pub(crate) async fn begins(&self) {
+        // An error means that the service itself is gone.
+        drop(self.0.clone().wait_for(|closing| *closing).await);
+    }
+}
+
+/// Waits until the process is told to stop.
+async fn told_to_stop() -> io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+    }
+}
 
 /// A service that is set up and not yet running.
 #[derive(Debug)]
@@ -100,9 +128,12 @@ impl Service {
         let metrics_handle = metrics.handle();
         let metrics = tokio::spawn(metrics);
 
+        let (close, closing) = watch::channel(false);
+        let closing = web::Data::new(Closing(closing));
         let mut api = HttpServer::new(move || {
             App::new()
                 .app_data(shared.clone())
+                .app_data(closing.clone())
                 .app_data(web::PayloadConfig::new(body::MAX_BODY))
                 .wrap(from_fn(access::identify))
                 .wrap(NormalizePath::trim())
@@ -111,11 +142,21 @@ impl Service {
                 .default_service(web::to(nothing_here))
         })
         .client_request_timeout(Duration::from_secs(10))
-        .shutdown_timeout(GRACE.as_secs());
+        .shutdown_timeout(GRACE.as_secs())
+        .disable_signals();
         if let Some(workers) = listen.workers {
             api = api.workers(workers.max(1));
         }
-        let outcome = api.listen(listen.api)?.run().await;
+        let api = api.listen(listen.api)?.run();
+        let handle = api.handle();
+        let stopping = tokio::spawn(async move {
+            told_to_stop().await?;
+            let _ = close.send(true);
+            handle.stop(true).await;
+            io::Result::Ok(())
+        });
+        let outcome = api.await;
+        stopping.abort();
 
         store.close().await;
         metrics_handle.stop(true).await;

@@ -23,13 +23,26 @@ pub(crate) fn created(view: &impl Serialize, version: Version, location: &str) -
         .json(view)
 }
 
-/// Answers that a thing is gone, in the original's words.
-pub(crate) fn deleted(what: &str) -> HttpResponse {
+/// Answers that a thing is deleted, in the original's words, with the version to restore it at.
+pub(crate) fn deleted(what: &str, version: Version) -> HttpResponse {
+    gone(what, &[(header::ETAG, etag(version))])
+}
+
+/// Answers that a thing is gone and does not come back.
+pub(crate) fn removed(what: &str) -> HttpResponse {
+    gone(what, &[])
+}
+
+fn gone(what: &str, headers: &[(header::HeaderName, String)]) -> HttpResponse {
     #[derive(Serialize)]
     struct Message {
         message: String,
     }
-    HttpResponse::Ok().json(Message { message: format!("{what} deleted successfully") })
+    let mut response = HttpResponse::Ok();
+    for (name, value) in headers {
+        response.insert_header((name.clone(), value.as_str()));
+    }
+    response.json(Message { message: format!("{what} deleted successfully") })
 }
 
 fn etag(version: Version) -> String {

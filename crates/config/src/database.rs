@@ -37,9 +37,9 @@ const DB_NAME: Variable = Variable {
 const DB_USER: Variable = Variable {
     name: "DB_USER",
     aliases: &[],
-    default: Some("brownie-fastapi-server"),
+    default: None,
     secret: false,
-    help: "The role to log in as; with certificates, the certificate's CN.",
+    help: "The role to log in as; brownie-server unless set, brownie-migrator for the migrator. A certificate with another CN is mapped to it by pg_ident.",
 };
 const DB_PASSWORD: Variable = Variable {
     name: "DB_PASSWORD",
@@ -91,6 +91,14 @@ const DB_LOCK_TIMEOUT: Variable = Variable {
     help: "Seconds a statement may wait for another's lock.",
 };
 
+const DB_ALLOW_UNWALLED_ROLE: Variable = Variable {
+    name: "DB_ALLOW_UNWALLED_ROLE",
+    aliases: &[],
+    default: Some("false"),
+    secret: false,
+    help: "true lets brownie-server run as a role that row-level security does not hold, such as a superuser. For development only: one wall of four is gone then.",
+};
+
 pub(crate) static VARIABLES: &[Variable] = &[
     DATABASE_URL,
     DB_HOST,
@@ -104,6 +112,7 @@ pub(crate) static VARIABLES: &[Variable] = &[
     DB_POOL_TIMEOUT,
     DB_STATEMENT_TIMEOUT,
     DB_LOCK_TIMEOUT,
+    DB_ALLOW_UNWALLED_ROLE,
 ];
 
 /// Which database, and how patient to be with it.
@@ -119,14 +128,17 @@ pub struct DatabaseSettings {
     pub statement_timeout: Duration,
     /// How long a statement may wait for a lock.
     pub lock_timeout: Duration,
+    /// Whether to serve as a role that row-level security does not hold.
+    pub allow_unwalled_role: bool,
 }
 
 impl DatabaseSettings {
-    /// Reads the settings. What is missing or wrong is a problem of `reader`'s.
-    pub fn read(reader: &mut Reader) -> Self {
+    /// Reads the settings, for a program that logs in as `role` unless told otherwise. What is
+    /// missing or wrong is a problem of `reader`'s.
+    pub fn read(reader: &mut Reader, role: &str) -> Self {
         let url = match reader.secret(&DATABASE_URL) {
             Some(url) => Some(url),
-            None => url_of_parts(reader),
+            None => url_of_parts(reader, role),
         };
         let url = url.map(|url| verified(reader, url));
         if url.is_none() {
@@ -144,6 +156,8 @@ impl DatabaseSettings {
             }
             settings.pool_size = size;
         }
+        settings.allow_unwalled_role =
+            reader.parse(&DB_ALLOW_UNWALLED_ROLE, "true or false").unwrap_or_default();
         settings
     }
 
@@ -155,6 +169,7 @@ impl DatabaseSettings {
             pool_timeout: Duration::from_secs(10),
             statement_timeout: Duration::from_secs(10),
             lock_timeout: Duration::from_secs(3),
+            allow_unwalled_role: false,
         }
     }
 
@@ -196,11 +211,11 @@ fn verified(reader: &mut Reader, secret: Secret) -> Secret {
 }
 
 /// Makes a URL of the `DB_*` variables, if `DB_HOST` is set.
-fn url_of_parts(reader: &mut Reader) -> Option<Secret> {
+fn url_of_parts(reader: &mut Reader, role: &str) -> Option<Secret> {
     let host = reader.text(&DB_HOST)?;
     let port = reader.parse::<u16>(&DB_PORT, "a port")?;
     let name = reader.text(&DB_NAME)?;
-    let user = reader.text(&DB_USER)?;
+    let user = reader.text(&DB_USER).unwrap_or_else(|| role.to_owned());
     let password = reader.secret(&DB_PASSWORD);
     let ssl_mode = reader.text(&DB_SSL_MODE)?;
     let certs = reader.text(&CERT_DIR)?;
@@ -234,14 +249,14 @@ mod tests {
     fn url(values: &[(&str, &str)]) -> String {
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let mut reader = Reader::from_values(values.iter().map(own).collect());
-        DatabaseSettings::read(&mut reader).url.expose().to_owned()
+        DatabaseSettings::read(&mut reader, "brownie-server").url.expose().to_owned()
     }
 
     #[test]
     fn the_parts_make_a_url() {
         assert_eq!(
             url(&[("DB_HOST", "db"), ("DB_PASSWORD", "p@ss/word"), ("CERT_DIR", "/none")]),
-            "postgres://brownie-fastapi-server:p%40ss%2Fword@db:5432/brownie_metadata?sslmode=verify-full"
+            "postgres://brownie-server:p%40ss%2Fword@db:5432/brownie_metadata?sslmode=verify-full"
         );
     }
 
@@ -259,7 +274,7 @@ mod tests {
         ] {
             let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
             let mut reader = Reader::from_values(values.iter().map(own).collect());
-            let _ = DatabaseSettings::read(&mut reader);
+            let _ = DatabaseSettings::read(&mut reader, "brownie-server");
             let problems = reader.finish().unwrap_err().to_string();
             assert!(problems.contains("does not verify the server"), "{problems}");
         }
@@ -268,7 +283,7 @@ mod tests {
     #[test]
     fn without_a_database_the_problem_says_what_to_set() {
         let mut reader = Reader::from_values(std::collections::BTreeMap::new());
-        let _ = DatabaseSettings::read(&mut reader);
+        let _ = DatabaseSettings::read(&mut reader, "brownie-server");
         let problems = reader.finish().unwrap_err().to_string();
         assert!(problems.contains("DATABASE_URL must be set"), "{problems}");
     }

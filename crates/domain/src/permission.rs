@@ -79,7 +79,7 @@ kinds! {
         OrganizationWrite = "organization.write",
         /// See teams and who is in them.
         TeamsRead = "teams.read",
-        /// Create and delete teams.
+        /// Create, delete and restore teams.
         TeamsManage = "teams.manage",
         /// Change a team.
         TeamsWrite = "teams.write",
@@ -87,7 +87,7 @@ kinds! {
         MembersWrite = "members.write",
         /// See the organization's users.
         UsersRead = "users.read",
-        /// Create, change and delete users. Everybody may change their own profile.
+        /// Create, change, delete and restore users. Everybody may change their own profile.
         UsersWrite = "users.write",
         /// See a team's incidents.
         IncidentsRead = "incidents.read",
@@ -105,8 +105,10 @@ kinds! {
         StatsRead = "stats.read",
         /// Record statistics.
         StatsWrite = "stats.write",
-        /// Delete statistics.
+        /// Delete and restore statistics.
         StatsDelete = "stats.delete",
+        /// Follow what happens in the organization, in all of its teams.
+        EventsRead = "events.read",
     }
 }
 
@@ -137,7 +139,8 @@ impl Action {
             | Self::UsersWrite
             | Self::IncidentsDelete
             | Self::AgentConfigsDelete
-            | Self::StatsDelete => Role::Admin,
+            | Self::StatsDelete
+            | Self::EventsRead => Role::Admin,
         }
     }
 
@@ -149,7 +152,8 @@ impl Action {
             | Self::TeamsRead
             | Self::TeamsManage
             | Self::UsersRead
-            | Self::UsersWrite => Reach::Organization,
+            | Self::UsersWrite
+            | Self::EventsRead => Reach::Organization,
             Self::TeamsWrite
             | Self::MembersWrite
             | Self::IncidentsRead

@@ -40,6 +40,9 @@ pub const HTTP_REQUEST_DURATION: &str = "brownie_http_request_duration_seconds";
 /// Connections to the database.
 pub const DB_CONNECTIONS: &str = "brownie_db_connections";
 
+/// What was done again because it failed in a way that allows it.
+pub const DB_RETRIES: &str = "brownie_db_retries_total";
+
 /// All metrics, by name.
 pub const CATALOGUE: &[Metric] = &[
     Metric {
@@ -53,6 +56,12 @@ pub const CATALOGUE: &[Metric] = &[
         kind: Kind::Gauge,
         labels: &["state"],
         help: "Open connections to the database, by state: busy or idle.",
+    },
+    Metric {
+        name: DB_RETRIES,
+        kind: Kind::Counter,
+        labels: &["cause"],
+        help: "Reads and units of work that were done again, by cause: contention (a serialization failure or a deadlock) or connection (it was lost before anything could take effect).",
     },
     Metric {
         name: HTTP_REQUEST_DURATION,

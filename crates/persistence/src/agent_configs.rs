@@ -178,7 +178,8 @@ impl AgentConfigs<'_, Writing> {
     /// [`Error::NotFound`] when there is no such team, [`Error::AlreadyExists`] when the team has
     /// one of that name.
     pub async fn create(&self, team_id: TeamId, new: NewAgentConfig) -> Result<AgentConfig> {
-        self.scope.get::<teams::Entity>(team_id.as_uuid()).await?;
+        // Nobody deletes the team meanwhile and leaves this behind.
+        self.scope.hold::<teams::Entity>(team_id.as_uuid()).await?;
         let row = agent_configs::ActiveModel {
             team_id: Set(team_id.as_uuid()),
             name: Set(new.name.into()),
@@ -230,6 +231,14 @@ impl AgentConfigs<'_, Writing> {
             .try_into()
     }
 
+    /// Returns an agent configuration, deleted or not.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such one.
+    pub async fn live_or_deleted(&self, id: AgentConfigId) -> Result<AgentConfig> {
+        self.scope.live_or_deleted::<agent_configs::Entity>(id.as_uuid()).await?.try_into()
+    }
+
     /// Deletes an agent configuration that is still at version `expected`.
     ///
     /// # Errors
@@ -245,7 +254,7 @@ impl AgentConfigs<'_, Writing> {
     /// [`Error::AlreadyExists`] when the team has another of its name.
     pub async fn restore(&self, id: AgentConfigId, expected: Version) -> Result<AgentConfig> {
         let team_id = self.scope.deleted::<agent_configs::Entity>(id.as_uuid()).await?.team_id;
-        self.scope.get::<teams::Entity>(team_id).await?;
+        self.scope.hold::<teams::Entity>(team_id).await?;
         self.scope.restore::<agent_configs::Entity>(id.as_uuid(), expected).await?.try_into()
     }
 }

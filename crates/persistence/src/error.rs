@@ -9,6 +9,8 @@ use uuid::Uuid;
 pub enum Resource {
     /// An agent configuration.
     AgentConfig,
+    /// An event.
+    Event,
     /// An incident.
     Incident,
     /// A user's role in a team.
@@ -28,6 +30,7 @@ impl Resource {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::AgentConfig => "agent_config",
+            Self::Event => "event",
             Self::Incident => "incident",
             Self::Membership => "membership",
             Self::Organization => "organization",
@@ -113,9 +116,12 @@ pub enum Error {
         /// The constraint, if it was one.
         constraint: Option<String>,
     },
-    /// Lost a race with another transaction; the same call may succeed if repeated.
+    /// Lost a race with another transaction more than once; the same call may succeed if repeated.
     #[error("another transaction was in the way; try again")]
     Contended,
+    /// Somebody else kept a lock for too long; the same call may succeed if repeated.
+    #[error("somebody else has locked what this needs; try again")]
+    Locked,
     /// Took longer than it may. Whether a write took effect is unknown.
     #[error("the database did not answer in time")]
     Timeout,
@@ -147,6 +153,6 @@ pub enum Error {
 impl Error {
     /// Tells whether the same call may succeed if it is repeated unchanged.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Contended | Self::Timeout | Self::Unavailable(_))
+        matches!(self, Self::Contended | Self::Locked | Self::Timeout | Self::Unavailable(_))
     }
 }

@@ -189,7 +189,8 @@ impl Incidents<'_, Writing> {
     /// [`Error::NotFound`] when there is no such team or assignee; [`Error::AlreadyExists`] when
     /// another team has used the key.
     pub async fn create(&self, team_id: TeamId, new: NewIncident) -> Result<Created> {
-        self.scope.get::<teams::Entity>(team_id.as_uuid()).await?;
+        // Nobody deletes the team meanwhile and leaves this behind.
+        self.scope.hold::<teams::Entity>(team_id.as_uuid()).await?;
         let now = self.scope.now();
         let mut progress = Progress::NEW.transition(new.status, now)?;
         if new.status != IncidentStatus::Open {
@@ -292,6 +293,14 @@ impl Incidents<'_, Writing> {
         self.scope.update::<incidents::Entity>(id.as_uuid(), expected, changes).await?.try_into()
     }
 
+    /// Returns an incident, deleted or not.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such one.
+    pub async fn live_or_deleted(&self, id: IncidentId) -> Result<Incident> {
+        self.scope.live_or_deleted::<incidents::Entity>(id.as_uuid()).await?.try_into()
+    }
+
     /// Deletes an incident that is still at version `expected`.
     ///
     /// # Errors
@@ -306,7 +315,7 @@ impl Incidents<'_, Writing> {
     /// [`Error::NotFound`] when there is no such deleted incident, or [`Error::VersionConflict`].
     pub async fn restore(&self, id: IncidentId, expected: Version) -> Result<Incident> {
         let team_id = self.scope.deleted::<incidents::Entity>(id.as_uuid()).await?.team_id;
-        self.scope.get::<teams::Entity>(team_id).await?;
+        self.scope.hold::<teams::Entity>(team_id).await?;
         self.scope.restore::<incidents::Entity>(id.as_uuid(), expected).await?.try_into()
     }
 }

@@ -28,7 +28,12 @@
 //!         is_active: true,
 //!         permissions: Default::default(),
 //!     };
-//!     let team = store.write(&ctx, |tx| async move { tx.teams().create(new).await }).await?;
+//!     let team = store
+//!         .write(&ctx, move |tx| {
+//!             let new = new.clone();
+//!             async move { tx.teams().create(new).await }
+//!         })
+//!         .await?;
 //!     println!("created {}", team.id);
 //!     Ok(())
 //! }
@@ -39,10 +44,12 @@ mod context;
 mod engine;
 mod entity;
 mod error;
+mod events;
 mod incidents;
 mod memberships;
 mod organizations;
 mod patch;
+mod purge;
 mod record;
 mod scope;
 mod sqlstate;
@@ -56,11 +63,14 @@ pub use agent_configs::{
     AgentConfig, AgentConfigFilter, AgentConfigPatch, AgentConfigs, NewAgentConfig,
 };
 pub use context::{Actor, OrgContext, Principal, SystemContext};
+pub use engine::Footing;
 pub use error::{Error, Resource, Result};
+pub use events::{Event, EventCursor, Events, Pulse};
 pub use incidents::{Created, Incident, IncidentFilter, IncidentPatch, Incidents, NewIncident};
 pub use memberships::{Member, Memberships};
 pub use organizations::{Organization, OrganizationPatch, Organizations};
 pub use patch::Stamps;
+pub use purge::Purged;
 pub use scope::{OrgScope, Reading, Writing};
 #[doc(hidden)]
 pub use sqlstate::known_constraints;

@@ -1,22 +1,14 @@
 //! What a unit of work leaves behind besides its rows: an audit row and an event for each change,
 //! written in the same transaction.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "audit and outbox rows have no door of their own: scope.rs calls this"
-)]
-
 use std::sync::{Mutex, PoisonError};
 
 use brownie_domain::{Timestamp, Version};
-use sea_orm::{ActiveValue::Set, DbBackend, EntityTrait, QueryTrait, Statement};
+use sea_orm::{DbBackend, Statement};
+use serde::Serialize;
 use uuid::Uuid;
 
-use crate::{
-    OrgContext, Resource,
-    entity::{audit_log, outbox},
-    scope::Sources,
-};
+use crate::{OrgContext, Resource, scope::Sources};
 
 /// What happened to a row.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +17,8 @@ pub(crate) enum Verb {
     Updated,
     Deleted,
     Restored,
+    /// Removed for good.
+    Purged,
 }
 
 impl Verb {
@@ -34,72 +28,89 @@ impl Verb {
             Self::Updated => "updated",
             Self::Deleted => "deleted",
             Self::Restored => "restored",
+            Self::Purged => "purged",
         }
     }
 }
 
-#[derive(Debug)]
+/// A change, as [`WRITE`] reads it.
+#[derive(Debug, Serialize)]
 struct Record {
     audit_id: Uuid,
     event_id: Uuid,
     at: Timestamp,
-    resource: Resource,
-    verb: Verb,
+    resource: &'static str,
+    event: String,
     id: Uuid,
-    version: Version,
+    version: i64,
+    changes: Option<serde_json::Value>,
 }
+
+/// One text for any number of changes, so that it is prepared once. The rows of a CTE that is read
+/// twice keep their order (it is materialized, PostgreSQL manual, section 7.8.3), and events get
+/// their positions in it.
+const WRITE: &str = "
+    WITH done AS (
+        SELECT * FROM jsonb_to_recordset($1) AS done(audit_id uuid, event_id uuid, at timestamptz,
+            resource text, event text, id uuid, version bigint, changes jsonb)
+    ), audited AS (
+        INSERT INTO audit_log (org_id, id, occurred_at, actor_kind, actor_id, actor_name,
+            request_id, action, resource, resource_id, version, changes)
+        SELECT $2, audit_id, at, $3, $4, $5, $6, event, resource, id, version, changes FROM done
+    )
+    INSERT INTO outbox (org_id, id, occurred_at, event, resource, resource_id, version)
+    SELECT $2, event_id, at, event, resource, id, version FROM done";
+
+/// How many changes one statement records at most.
+const BATCH: usize = 5000;
 
 /// The changes of a unit of work so far.
 #[derive(Debug, Default)]
 pub(crate) struct Records(Mutex<Vec<Record>>);
 
 impl Records {
+    #[expect(clippy::too_many_arguments, reason = "each is one column, and there is one caller")]
     pub(crate) fn add(
         &self,
         resource: Resource,
         verb: Verb,
         id: Uuid,
         version: Version,
+        changes: Option<serde_json::Value>,
         at: Timestamp,
         sources: &Sources,
     ) {
-        let (audit_id, event_id) = (sources.ids.next(at), sources.ids.next(at));
-        let record = Record { audit_id, event_id, at, resource, verb, id, version };
+        let record = Record {
+            audit_id: sources.ids.next(at),
+            event_id: sources.ids.next(at),
+            at,
+            resource: resource.as_str(),
+            event: format!("{resource}.{}", verb.as_str()),
+            id,
+            version: version.get(),
+            changes,
+        };
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(record);
     }
 
-    /// Returns the statements that write the audit rows and the events, or none if nothing changed.
-    pub(crate) fn statements(&self, ctx: &OrgContext) -> Option<[Statement; 2]> {
+    /// Returns the statements that write the audit rows and the events: one for most units, none if
+    /// nothing changed.
+    pub(crate) fn statements(&self, ctx: &OrgContext) -> Vec<Statement> {
         let records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if records.is_empty() {
-            return None;
-        }
-        let org_id = ctx.org_id.as_uuid();
-        let audit_rows = records.iter().map(|record| audit_log::ActiveModel {
-            org_id: Set(org_id),
-            id: Set(record.audit_id),
-            occurred_at: Set(record.at),
-            actor_kind: Set(ctx.actor.kind().to_owned()),
-            actor_id: Set(ctx.actor.user_id().map(|id| id.as_uuid())),
-            actor_name: Set(ctx.actor.name().map(str::to_owned)),
-            request_id: Set(ctx.request_id.as_uuid()),
-            action: Set(format!("{}.{}", record.resource, record.verb.as_str())),
-            resource: Set(record.resource.as_str().to_owned()),
-            resource_id: Set(record.id),
-            version: Set(record.version.get()),
-        });
-        let events = records.iter().map(|record| outbox::ActiveModel {
-            org_id: Set(org_id),
-            id: Set(record.event_id),
-            occurred_at: Set(record.at),
-            event: Set(format!("{}.{}", record.resource, record.verb.as_str())),
-            resource: Set(record.resource.as_str().to_owned()),
-            resource_id: Set(record.id),
-            version: Set(record.version.get()),
-        });
-        Some([
-            audit_log::Entity::insert_many(audit_rows).build(DbBackend::Postgres),
-            outbox::Entity::insert_many(events).build(DbBackend::Postgres),
-        ])
+        let of_batch = |batch| {
+            Statement::from_sql_and_values(
+                DbBackend::Postgres,
+                WRITE,
+                [
+                    serde_json::json!(batch).into(),
+                    ctx.org_id.as_uuid().into(),
+                    ctx.actor.kind().into(),
+                    ctx.actor.user_id().map(|id| id.as_uuid()).into(),
+                    ctx.actor.name().into(),
+                    ctx.request_id.as_uuid().into(),
+                ],
+            )
+        };
+        records.chunks(BATCH).map(of_batch).collect()
     }
 }

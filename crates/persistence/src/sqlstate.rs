@@ -74,12 +74,10 @@ fn classify(reported: &DbError) -> Option<Error> {
             | &SqlState::NOT_NULL_VIOLATION,
             _,
         ) => Error::Rejected { constraint: reported.constraint().map(str::to_owned) },
-        (
-            &SqlState::T_R_SERIALIZATION_FAILURE
-            | &SqlState::T_R_DEADLOCK_DETECTED
-            | &SqlState::LOCK_NOT_AVAILABLE,
-            _,
-        ) => Error::Contended,
+        (&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED, _) => {
+            Error::Contended
+        }
+        (&SqlState::LOCK_NOT_AVAILABLE, _) => Error::Locked,
         (&SqlState::QUERY_CANCELED | &SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT, _) => {
             Error::Timeout
         }

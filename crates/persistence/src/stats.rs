@@ -172,12 +172,28 @@ impl Stats<'_, Writing> {
         self.scope.insert::<stats::Entity>(row).await?.try_into()
     }
 
+    /// Returns a value, deleted or not.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such one.
+    pub async fn live_or_deleted(&self, id: StatId) -> Result<Stat> {
+        self.scope.live_or_deleted::<stats::Entity>(id.as_uuid()).await?.try_into()
+    }
+
     /// Deletes a value that is still at version `expected`.
     ///
     /// # Errors
     /// [`Error::NotFound`] or [`Error::VersionConflict`].
     pub async fn delete(&self, id: StatId, expected: Version) -> Result<Stat> {
         self.scope.delete::<stats::Entity>(id.as_uuid(), expected).await?.try_into()
+    }
+
+    /// Brings a deleted value back.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such deleted one, or [`Error::VersionConflict`].
+    pub async fn restore(&self, id: StatId, expected: Version) -> Result<Stat> {
+        self.scope.restore::<stats::Entity>(id.as_uuid(), expected).await?.try_into()
     }
 }
 

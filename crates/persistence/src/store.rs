@@ -6,7 +6,9 @@ use brownie_domain::{Clock, IdSource, RandomIds, SystemClock};
 
 use crate::{
     Error, OrgContext, OrgScope, Reading, Result, SystemContext, SystemScope, Writing,
-    engine::Engine, scope::Sources,
+    engine::{Engine, Tries},
+    events::Heart,
+    scope::Sources,
 };
 
 /// How to reach the database, and how long to be patient with it.
@@ -23,6 +25,11 @@ pub struct PoolOptions {
     pub statement_timeout: Duration,
     /// How long a statement may wait for another's lock.
     pub lock_timeout: Duration,
+    /// The role to become after logging in, for a log-in role that row-level security would not
+    /// hold.
+    pub role: Option<String>,
+    /// Whether the server takes one connection and no second, as embedded PostgreSQL does.
+    pub single_connection: bool,
 }
 
 impl PoolOptions {
@@ -34,6 +41,8 @@ impl PoolOptions {
             acquire_timeout: Duration::from_secs(3),
             statement_timeout: Duration::from_secs(10),
             lock_timeout: Duration::from_secs(3),
+            role: None,
+            single_connection: false,
         }
     }
 }
@@ -46,6 +55,8 @@ impl std::fmt::Debug for PoolOptions {
             .field("acquire_timeout", &self.acquire_timeout)
             .field("statement_timeout", &self.statement_timeout)
             .field("lock_timeout", &self.lock_timeout)
+            .field("role", &self.role)
+            .field("single_connection", &self.single_connection)
             .finish_non_exhaustive()
     }
 }
@@ -55,6 +66,7 @@ impl std::fmt::Debug for PoolOptions {
 pub struct Store {
     engine: Engine,
     sources: Sources,
+    heart: Heart,
 }
 
 impl Store {
@@ -76,7 +88,8 @@ impl Store {
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdSource>,
     ) -> Result<Self> {
-        Ok(Self { engine: Engine::new(options)?, sources: Sources { clock, ids } })
+        let engine = Engine::new(options)?;
+        Ok(Self { engine, sources: Sources { clock, ids }, heart: Heart::default() })
     }
 
     /// Returns what `ctx` may read.
@@ -103,6 +116,10 @@ impl Store {
     /// back otherwise. A caller that is dropped meanwhile, as actix drops the handler of a client
     /// that went away, does not cut it.
     ///
+    /// `work` is called again, up to two times, if the database says that it was rolled back because
+    /// of others, or if the connection was lost before the end: nothing has happened then. So what
+    /// it does besides its transaction, it may do more than once.
+    ///
     /// # Errors
     /// What `work` returned, or why the commit failed; after [`Error::Timeout`] and
     /// [`Error::Unavailable`] from the commit nobody knows whether it took effect.
@@ -110,23 +127,28 @@ impl Store {
     where
         T: Send + 'static,
         E: From<Error> + Send + 'static,
-        F: FnOnce(OrgTx) -> Fut + Send + 'static,
+        F: Fn(OrgTx) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<T, E>> + Send + 'static,
     {
         let (store, ctx) = (self.clone(), *ctx);
-        let unit = async move {
-            let tx = store.begin(&ctx).await?;
-            match work(tx.clone()).await {
-                Ok(value) => {
-                    tx.0.commit().await?;
-                    Ok(Ok(value))
-                }
-                Err(error) => {
-                    tx.0.roll_back().await;
-                    Ok(Err(error))
+        // Boxed: handlers' futures contain this one, and would be moved about with all of it.
+        let unit = Box::pin(async move {
+            let mut tries = Tries::default();
+            loop {
+                let tx = store.begin(&ctx).await?;
+                let outcome = match work(tx.clone()).await {
+                    Ok(value) => tx.0.commit().await.map(|()| value).map_err(E::from),
+                    Err(error) => {
+                        tx.0.roll_back().await;
+                        Err(error)
+                    }
+                };
+                match tx.0.repeatable().await {
+                    Some(cause) if outcome.is_err() && tries.again(cause).await => {}
+                    _ => return Ok(outcome),
                 }
             }
-        };
+        });
         self.engine.spawn(unit).await.map_err(E::from)?
     }
 
@@ -142,6 +164,10 @@ impl Store {
 
     pub(crate) fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    pub(crate) fn heart(&self) -> &Heart {
+        &self.heart
     }
 
     pub(crate) fn sources(&self) -> &Sources {

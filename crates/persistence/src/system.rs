@@ -1,9 +1,11 @@
 //! What belongs to no single organization: coming in, and looking at the database itself.
 //!
-//! The look-ups here return only what a decision needs, and each names its columns.
+//! The look-ups here return only what a decision needs. Those that come before an organization is
+//! known are functions of the schema, which see the columns they need and no others.
 
 use brownie_domain::{
-    EmailAddress, OrganizationId, OrganizationName, Role, Slug, TeamId, TeamName, UserId, Username,
+    EmailAddress, OrganizationId, OrganizationName, RequestId, Role, Slug, TeamId, TeamName,
+    UserId, Username,
 };
 use sea_orm::{ActiveValue::Set, DbBackend, QueryResult, Statement, TryGetable};
 use uuid::Uuid;
@@ -11,6 +13,7 @@ use uuid::Uuid;
 use crate::{
     Error, OrgContext, Principal, Resource, Result, Store, SystemContext, User,
     context::Actor,
+    engine::Footing,
     entity::{organizations, teams, users},
     patch::Stored,
 };
@@ -64,11 +67,19 @@ pub struct SystemScope {
 
 /// The accounts one mailbox may have at a log-in that names no organization. Each costs a password
 /// check, so there is a bound; whoever has more names the organization.
-const MAX_ACCOUNTS: u64 = 5;
+const MAX_ACCOUNTS: i32 = 5;
 
 impl SystemScope {
     pub(crate) fn new(store: Store, ctx: SystemContext) -> Self {
         Self { store, ctx }
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub(crate) fn request_id(&self) -> RequestId {
+        self.ctx.request_id
     }
 
     /// Founds an organization with a first team and a first user, its admin.
@@ -85,32 +96,34 @@ impl SystemScope {
             actor: Actor::User(UserId::from_uuid(user_id)),
             request_id: self.ctx.request_id,
         };
-        let SignUp { organization, slug, team, email, username, full_name, password_hash } = new;
-        let team_slug = Slug::from_name(team.as_str(), "team");
+        let first_team = Slug::from_name(new.team.as_str(), "team");
         self.store
-            .write(&ctx, move |tx| async move {
-                let row = organizations::ActiveModel {
-                    name: Set(organization.into()),
-                    slug: Set(slug.into()),
-                    ..Default::default()
-                };
-                tx.insert_as::<organizations::Entity>(org_id, row).await?;
-                let row = teams::ActiveModel {
-                    name: Set(team.into()),
-                    slug: Set(team_slug.into()),
-                    ..Default::default()
-                };
-                tx.insert_as::<teams::Entity>(team_id, row).await?;
-                let row = users::ActiveModel {
-                    email: Set(email.into()),
-                    username: Set(username.into()),
-                    full_name: Set(full_name.map(Into::into)),
-                    password_hash: Set(Some(password_hash)),
-                    team_id: Set(team_id),
-                    role: Set(Role::Admin.as_str().to_owned()),
-                    ..Default::default()
-                };
-                tx.insert_as::<users::Entity>(user_id, row).await?.try_into()
+            .write(&ctx, move |tx| {
+                let (new, first_team) = (new.clone(), first_team.clone());
+                async move {
+                    let row = organizations::ActiveModel {
+                        name: Set(new.organization.into()),
+                        slug: Set(new.slug.into()),
+                        ..Default::default()
+                    };
+                    tx.insert_as::<organizations::Entity>(org_id, row).await?;
+                    let row = teams::ActiveModel {
+                        name: Set(new.team.into()),
+                        slug: Set(first_team.into()),
+                        ..Default::default()
+                    };
+                    tx.insert_as::<teams::Entity>(team_id, row).await?;
+                    let row = users::ActiveModel {
+                        email: Set(new.email.into()),
+                        username: Set(new.username.into()),
+                        full_name: Set(new.full_name.map(Into::into)),
+                        password_hash: Set(Some(new.password_hash)),
+                        team_id: Set(team_id),
+                        role: Set(Role::Admin.as_str().to_owned()),
+                        ..Default::default()
+                    };
+                    tx.insert_as::<users::Entity>(user_id, row).await?.try_into()
+                }
             })
             .await
     }
@@ -126,13 +139,7 @@ impl SystemScope {
     ) -> Result<Vec<Account>> {
         let statement = Statement::from_sql_and_values(
             DbBackend::Postgres,
-            "SELECT u.org_id, u.id, u.password_hash \
-             FROM users u JOIN organizations o ON o.id = u.org_id \
-             WHERE u.email = $1 AND u.deleted_at IS NULL AND u.is_active \
-               AND u.password_hash IS NOT NULL \
-               AND o.deleted_at IS NULL AND o.is_active \
-               AND ($2 IS NULL OR o.slug = $2) \
-             ORDER BY u.created_at, u.org_id LIMIT $3",
+            "SELECT org_id, id, password_hash FROM login_accounts($1, $2, $3)",
             [
                 email.as_str().into(),
                 organization.map(|slug| slug.as_str().to_owned()).into(),
@@ -213,6 +220,17 @@ impl SystemScope {
         );
         let rows = self.store.engine().read_unscoped(names).await?;
         rows.iter().map(|row| column(row, "version")).collect()
+    }
+
+    /// Finds out what stands between us and the rows: a pooler, and whether row-level security
+    /// holds our role. A service asks before it serves; what is found about a pooler holds for the
+    /// store from then on.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] when the pooler is of a kind that returns other queries' rows; or when
+    /// the database cannot answer.
+    pub async fn footing(&self) -> Result<Footing> {
+        self.store.engine().footing().await
     }
 
     /// Asks the database for a sign of life.

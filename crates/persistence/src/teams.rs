@@ -4,11 +4,13 @@ use brownie_domain::{
     Change, Description, Document, OrganizationId, Page, PageRequest, Position, Slug, TeamId,
     TeamName, Version,
 };
-use sea_orm::{ActiveValue::Set, ColumnTrait, QueryFilter};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, QueryFilter, QuerySelect, QueryTrait, sea_query::ExprTrait,
+};
 
 use crate::{
     Error, OrgScope, Resource, Result, Writing,
-    entity::{organizations, teams, users},
+    entity::{agent_configs, incidents, memberships, organizations, teams, users},
     patch::{Stamps, Stored, change, set, stamps},
 };
 
@@ -140,7 +142,9 @@ impl Teams<'_, Writing> {
         self.scope.update::<teams::Entity>(id.as_uuid(), expected, changes).await?.try_into()
     }
 
-    /// Deletes a team that is still at version `expected`. [`Teams::restore`] brings it back.
+    /// Deletes a team that is still at version `expected`, and what is in it: its incidents, its
+    /// agent configurations, its memberships. Measured values stay: they are the organization's
+    /// history. [`Teams::restore`] brings all of it back.
     ///
     /// # Errors
     /// [`Error::NotFound`] or [`Error::VersionConflict`]; [`Error::InUse`] when it is somebody's
@@ -148,23 +152,53 @@ impl Teams<'_, Writing> {
     pub async fn delete(&self, id: TeamId, expected: Version) -> Result<Team> {
         // Nobody moves in meanwhile: whoever does takes this lock first.
         self.scope.lock::<organizations::Entity>(self.scope.org_id().as_uuid()).await?;
+        // Nor puts anything into it: whoever does holds it.
+        self.scope.lock_out::<teams::Entity>(id.as_uuid()).await?;
         let at_home =
             self.scope.select::<users::Entity>().filter(users::Column::TeamId.eq(id.as_uuid()));
         if self.scope.one(at_home).await?.is_some() {
             return Err(Error::InUse { resource: Resource::Team, what: "users" });
         }
-        self.scope.delete::<teams::Entity>(id.as_uuid(), expected).await?.try_into()
+        let row = self.scope.delete::<teams::Entity>(id.as_uuid(), expected).await?;
+        if let Some(at) = row.deleted_at {
+            let scope = self.scope;
+            scope.delete_all::<incidents::Entity>(incidents::Column::TeamId.eq(row.id), at).await?;
+            scope
+                .delete_all::<agent_configs::Entity>(agent_configs::Column::TeamId.eq(row.id), at)
+                .await?;
+            scope
+                .delete_all::<memberships::Entity>(memberships::Column::TeamId.eq(row.id), at)
+                .await?;
+        }
+        row.try_into()
     }
 
-    /// Brings a deleted team back.
+    /// Brings a deleted team back, with what was deleted together with it. What had been deleted
+    /// before stays so, and so do the memberships of users who have been deleted since.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no such deleted team, [`Error::VersionConflict`],
     /// [`Error::LimitReached`], or [`Error::AlreadyExists`] when another team has taken its name or
-    /// slug.
+    /// slug, or another incident the idempotency key of one of its own.
     pub async fn restore(&self, id: TeamId, expected: Version) -> Result<Team> {
         self.make_room().await?;
-        self.scope.restore::<teams::Entity>(id.as_uuid(), expected).await?.try_into()
+        let deleted_at = self.scope.deleted::<teams::Entity>(id.as_uuid()).await?.deleted_at;
+        let row = self.scope.restore::<teams::Entity>(id.as_uuid(), expected).await?;
+        if let Some(at) = deleted_at {
+            let scope = self.scope;
+            scope
+                .restore_all::<incidents::Entity>(incidents::Column::TeamId.eq(row.id), at)
+                .await?;
+            scope
+                .restore_all::<agent_configs::Entity>(agent_configs::Column::TeamId.eq(row.id), at)
+                .await?;
+            let live = scope.select::<users::Entity>().select_only().column(users::Column::Id);
+            let of_the_living = memberships::Column::TeamId
+                .eq(row.id)
+                .and(memberships::Column::UserId.in_subquery(live.into_query()));
+            scope.restore_all::<memberships::Entity>(of_the_living, at).await?;
+        }
+        row.try_into()
     }
 
     /// Makes sure that the organization may have one more team. The lock makes the count exact.

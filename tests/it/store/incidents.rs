@@ -9,7 +9,10 @@ use super::slug;
 async fn create(org: &Founded, new: NewIncident) -> Result<Created, Error> {
     let team_id = org.team_id;
     org.store
-        .write(&org.ctx, move |tx| async move { tx.incidents().create(team_id, new).await })
+        .write(&org.ctx, move |tx| {
+            let new = new.clone();
+            async move { tx.incidents().create(team_id, new).await }
+        })
         .await
 }
 
@@ -27,7 +30,10 @@ async fn patch(
 ) -> Result<Incident, Error> {
     let (id, version) = (incident.id, incident.stamps.version);
     org.store
-        .write(&org.ctx, move |tx| async move { tx.incidents().update(id, version, patch).await })
+        .write(&org.ctx, move |tx| {
+            let patch = patch.clone();
+            async move { tx.incidents().update(id, version, patch).await }
+        })
         .await
 }
 
@@ -94,9 +100,12 @@ pub(super) async fn a_key_of_another_team_shows_nothing(store: &Store) {
         NewIncident { idempotency_key: Some("alert-42".to_owned()), ..new_incident("Secret") };
     create(&org, new.clone()).await.unwrap();
     let outcome = store
-        .write(&org.ctx, move |tx| async move {
-            let other = tx.teams().create(new_team("other")).await?.id;
-            tx.incidents().create(other, new).await
+        .write(&org.ctx, move |tx| {
+            let new = new.clone();
+            async move {
+                let other = tx.teams().create(new_team("other")).await?.id;
+                tx.incidents().create(other, new).await
+            }
         })
         .await;
     assert!(matches!(outcome, Err(Error::AlreadyExists { .. })), "{outcome:?}");

@@ -30,7 +30,10 @@ pub(super) async fn an_agent_configuration_is_kept_as_sent(store: &Store) {
     };
     let twice = new.clone();
     let config = store
-        .write(&org.ctx, move |tx| async move { tx.agent_configs().create(team_id, new).await })
+        .write(&org.ctx, move |tx| {
+            let new = new.clone();
+            async move { tx.agent_configs().create(team_id, new).await }
+        })
         .await
         .unwrap();
     let read = store.org(&org.ctx).agent_configs().get(config.id).await.unwrap();
@@ -38,17 +41,20 @@ pub(super) async fn an_agent_configuration_is_kept_as_sent(store: &Store) {
     assert_eq!(serde_json::Value::from(read.config), document);
 
     let again = store
-        .write(&org.ctx, move |tx| async move { tx.agent_configs().create(team_id, twice).await })
+        .write(&org.ctx, move |tx| {
+            let twice = twice.clone();
+            async move { tx.agent_configs().create(team_id, twice).await }
+        })
         .await;
     assert!(matches!(again, Err(Error::AlreadyExists { field: "name", .. })), "{again:?}");
 
     let (id, version) = (config.id, config.stamps.version);
     let patch = AgentConfigPatch { is_active: Some(false), ..AgentConfigPatch::default() };
     let off = store
-        .write(
-            &org.ctx,
-            move |tx| async move { tx.agent_configs().update(id, version, patch).await },
-        )
+        .write(&org.ctx, move |tx| {
+            let patch = patch.clone();
+            async move { tx.agent_configs().update(id, version, patch).await }
+        })
         .await
         .unwrap();
     let filter = AgentConfigFilter { is_active: Some(true), agent_type: None };
@@ -83,7 +89,10 @@ pub(super) async fn statistics_are_listed_by_their_own_time(store: &Store) {
             unit: Some("ms".parse().unwrap()),
         };
         store
-            .write(&org.ctx, move |tx| async move { tx.stats().create(team_id, new).await })
+            .write(&org.ctx, move |tx| {
+                let new = new.clone();
+                async move { tx.stats().create(team_id, new).await }
+            })
             .await
             .unwrap();
     }
@@ -116,13 +125,19 @@ pub(super) async fn the_organization_changes_itself(store: &Store) {
 
     let taken = OrganizationPatch { slug: Some(other.parse().unwrap()), ..Default::default() };
     let outcome = store
-        .write(&org.ctx, move |tx| async move { tx.organization().update(version, taken).await })
+        .write(&org.ctx, move |tx| {
+            let taken = taken.clone();
+            async move { tx.organization().update(version, taken).await }
+        })
         .await;
     assert!(matches!(outcome, Err(Error::AlreadyExists { field: "slug", .. })), "{outcome:?}");
 
     let renamed = OrganizationPatch { name: Some("Acme".parse().unwrap()), ..Default::default() };
     let organization = store
-        .write(&org.ctx, move |tx| async move { tx.organization().update(version, renamed).await })
+        .write(&org.ctx, move |tx| {
+            let renamed = renamed.clone();
+            async move { tx.organization().update(version, renamed).await }
+        })
         .await
         .unwrap();
     assert_eq!((organization.name.as_str(), organization.slug.as_str()), ("Acme", mine.as_str()));

@@ -27,7 +27,10 @@ async fn a_change_leaves_one_audit_row_and_one_event() {
         let patch = TeamPatch { is_active: Some(false), ..TeamPatch::default() };
         // The second of these is stale, and must leave nothing.
         let _ = store
-            .write(&org.ctx, move |tx| async move { tx.teams().update(id, version, patch).await })
+            .write(&org.ctx, move |tx| {
+                let patch = patch.clone();
+                async move { tx.teams().update(id, version, patch).await }
+            })
             .await;
     }
 

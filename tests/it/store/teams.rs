@@ -19,7 +19,10 @@ async fn rename(
     let (id, version) = (team.id, team.stamps.version);
     let patch = TeamPatch { name: Some(name.parse().unwrap()), ..TeamPatch::default() };
     org.store
-        .write(&org.ctx, move |tx| async move { tx.teams().update(id, version, patch).await })
+        .write(&org.ctx, move |tx| {
+            let patch = patch.clone();
+            async move { tx.teams().update(id, version, patch).await }
+        })
         .await
 }
 
@@ -154,7 +157,10 @@ pub(super) async fn the_limit_of_teams_is_exact_under_concurrency(store: &Store)
     let org = Founded::new(store, &slug("limit")).await;
     let tries = (0..16).map(|number| {
         let new = new_team(&format!("team-{number}"));
-        store.write(&org.ctx, |tx| async move { tx.teams().create(new).await })
+        store.write(&org.ctx, move |tx| {
+            let new = new.clone();
+            async move { tx.teams().create(new).await }
+        })
     });
     let outcomes = futures_util::future::join_all(tries).await;
     let (created, refused): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);

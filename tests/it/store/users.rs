@@ -6,13 +6,21 @@ use super::slug;
 
 async fn create(org: &Founded, username: &str, role: Role) -> Result<User, Error> {
     let new = new_user(username, org.team_id, role);
-    org.store.write(&org.ctx, |tx| async move { tx.users().create(new).await }).await
+    org.store
+        .write(&org.ctx, move |tx| {
+            let new = new.clone();
+            async move { tx.users().create(new).await }
+        })
+        .await
 }
 
 async fn patch(org: &Founded, user: &User, patch: UserPatch) -> Result<User, Error> {
     let (id, version) = (user.id, user.stamps.version);
     org.store
-        .write(&org.ctx, move |tx| async move { tx.users().update(id, version, patch).await })
+        .write(&org.ctx, move |tx| {
+            let patch = patch.clone();
+            async move { tx.users().update(id, version, patch).await }
+        })
         .await
 }
 
@@ -33,14 +41,22 @@ pub(super) async fn a_mailbox_is_one_account_in_any_case(store: &Store) {
 
     let mut shouting = new_user("other", org.team_id, Role::Member);
     shouting.email = "ADA@People.Example".parse().unwrap();
-    let outcome =
-        store.write(&org.ctx, |tx| async move { tx.users().create(shouting).await }).await;
+    let outcome = store
+        .write(&org.ctx, move |tx| {
+            let shouting = shouting.clone();
+            async move { tx.users().create(shouting).await }
+        })
+        .await;
     assert!(matches!(outcome, Err(Error::AlreadyExists { field: "email", .. })), "{outcome:?}");
 
     let mut shouting = new_user("ADA", org.team_id, Role::Member);
     shouting.email = "another@people.example".parse().unwrap();
-    let outcome =
-        store.write(&org.ctx, |tx| async move { tx.users().create(shouting).await }).await;
+    let outcome = store
+        .write(&org.ctx, move |tx| {
+            let shouting = shouting.clone();
+            async move { tx.users().create(shouting).await }
+        })
+        .await;
     assert!(matches!(outcome, Err(Error::AlreadyExists { field: "username", .. })), "{outcome:?}");
 }
 
@@ -63,8 +79,13 @@ pub(super) async fn the_last_admin_stays(store: &Store) {
     assert!(matches!(outcome, Err(Error::LastAdmin)), "{outcome:?}");
     let mut second = new_user("second", org.team_id, Role::Admin);
     second.password_hash = Some("not a hash".to_owned());
-    let second =
-        store.write(&org.ctx, |tx| async move { tx.users().create(second).await }).await.unwrap();
+    let second = store
+        .write(&org.ctx, move |tx| {
+            let second = second.clone();
+            async move { tx.users().create(second).await }
+        })
+        .await
+        .unwrap();
     let (one, other) =
         futures_util::future::join(delete(&org, &org.founder), delete(&org, &second)).await;
     assert!(
@@ -75,10 +96,11 @@ pub(super) async fn the_last_admin_stays(store: &Store) {
 
 pub(super) async fn a_team_takes_as_many_users_as_it_may(store: &Store) {
     let org = Founded::new(store, &slug("crowd")).await;
-    let lower = OrganizationPatch { max_users_per_team: Some(3), ..OrganizationPatch::default() };
     store
         .write(&org.ctx, |tx| async move {
             let version = tx.organization().get().await?.stamps.version;
+            let lower =
+                OrganizationPatch { max_users_per_team: Some(3), ..OrganizationPatch::default() };
             tx.organization().update(version, lower).await
         })
         .await

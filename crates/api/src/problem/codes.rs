@@ -69,6 +69,8 @@ codes! {
         "A user cannot be taken out of their home team. Give them another one, or delete the user.";
     OrganizationNeeded = "organization_needed", CONFLICT, "Organization needed",
         "The e-mail and password fit accounts in several organizations. Send \"organization\" with the slug of one.";
+    EventGone = "event_gone", GONE, "Event gone",
+        "Your organization has no such event, or keeps it no longer: events after it may be gone, too. Read what you need to know anew, then start without \"after\".";
     Stale = "stale_version", PRECONDITION_FAILED, "Stale version",
         "Somebody else changed it since. Read it again, and send its ETag as If-Match.";
     TooLarge = "too_large", PAYLOAD_TOO_LARGE, "Too large",

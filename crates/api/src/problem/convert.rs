@@ -37,7 +37,7 @@ impl From<Error> for Problem {
                 tracing::warn!(?constraint, "the database refused what the types let through");
                 Self::with(Code::Invalid, "A value cannot be stored.")
             }
-            Error::Contended | Error::Timeout | Error::Unavailable(_) => {
+            Error::Contended | Error::Locked | Error::Timeout | Error::Unavailable(_) => {
                 tracing::warn!(error = %chain(&error), "the database could not answer");
                 Self::new(Code::Unavailable)
             }

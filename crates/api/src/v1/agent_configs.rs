@@ -190,7 +190,10 @@ pub(crate) async fn create(
         metadata: body.config_metadata,
     };
     let config = access
-        .write(move |tx| async move { Ok(tx.agent_configs().create(team_id, new).await?) })
+        .write(
+            new,
+            move |tx, new| async move { Ok(tx.agent_configs().create(team_id, new).await?) },
+        )
         .await?;
     let location = format!("/api/v1/agent-configs/{}", config.id);
     let version = config.stamps.version;
@@ -231,7 +234,7 @@ pub(crate) async fn update(
         metadata: body.config_metadata,
     };
     let config = access
-        .write(move |tx, gate| async move {
+        .write(patch, move |tx, gate, patch| async move {
             let pass = gate.admit(tx.agent_configs().get(id).await?.team_id)?;
             Ok((pass, tx.agent_configs().update(id, expected, patch).await?))
         })
@@ -244,11 +247,25 @@ pub(crate) async fn delete(
     Path(id): Path<AgentConfigId>,
     IfMatch(expected): IfMatch,
 ) -> Result<HttpResponse, Problem> {
-    access
-        .write(move |tx, gate| async move {
+    let config = access
+        .write((), move |tx, gate, ()| async move {
             let pass = gate.admit(tx.agent_configs().get(id).await?.team_id)?;
             Ok((pass, tx.agent_configs().delete(id, expected).await?))
         })
         .await?;
-    Ok(view::deleted("Agent configuration"))
+    Ok(view::deleted("Agent configuration", config.stamps.version))
+}
+
+pub(crate) async fn restore(
+    access: Item<perm::AgentConfigsDelete>,
+    Path(id): Path<AgentConfigId>,
+    IfMatch(expected): IfMatch,
+) -> Result<HttpResponse, Problem> {
+    let config = access
+        .write((), move |tx, gate, ()| async move {
+            let pass = gate.admit(tx.agent_configs().live_or_deleted(id).await?.team_id)?;
+            Ok((pass, tx.agent_configs().restore(id, expected).await?))
+        })
+        .await?;
+    Ok(one(config))
 }

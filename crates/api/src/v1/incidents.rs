@@ -202,7 +202,7 @@ pub(crate) async fn create(
         idempotency_key: body.idempotency_key.map(Into::into),
     };
     let created = access
-        .write(move |tx| async move { Ok(tx.incidents().create(team_id, new).await?) })
+        .write(new, move |tx, new| async move { Ok(tx.incidents().create(team_id, new).await?) })
         .await?;
     Ok(match created {
         Created::Before(incident) => one(incident),
@@ -254,7 +254,7 @@ pub(crate) async fn update(
         metadata: incident_metadata,
     };
     let incident = access
-        .write(move |tx, gate| async move {
+        .write(patch, move |tx, gate, patch| async move {
             let pass = gate.admit(tx.incidents().get(id).await?.team_id)?;
             Ok((pass, tx.incidents().update(id, expected, patch).await?))
         })
@@ -267,11 +267,25 @@ pub(crate) async fn delete(
     Path(id): Path<IncidentId>,
     IfMatch(expected): IfMatch,
 ) -> Result<HttpResponse, Problem> {
-    access
-        .write(move |tx, gate| async move {
+    let incident = access
+        .write((), move |tx, gate, ()| async move {
             let pass = gate.admit(tx.incidents().get(id).await?.team_id)?;
             Ok((pass, tx.incidents().delete(id, expected).await?))
         })
         .await?;
-    Ok(view::deleted("Incident"))
+    Ok(view::deleted("Incident", incident.stamps.version))
+}
+
+pub(crate) async fn restore(
+    access: Item<perm::IncidentsDelete>,
+    Path(id): Path<IncidentId>,
+    IfMatch(expected): IfMatch,
+) -> Result<HttpResponse, Problem> {
+    let incident = access
+        .write((), move |tx, gate, ()| async move {
+            let pass = gate.admit(tx.incidents().live_or_deleted(id).await?.team_id)?;
+            Ok((pass, tx.incidents().restore(id, expected).await?))
+        })
+        .await?;
+    Ok(one(incident))
 }

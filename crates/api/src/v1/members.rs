@@ -65,7 +65,10 @@ pub(crate) async fn add(
 ) -> Result<HttpResponse, Problem> {
     let team_id = access.team_id;
     let member = access
-        .write(move |tx| async move { Ok(tx.memberships().add(team_id, user_id, role).await?) })
+        .write(
+            (),
+            move |tx, ()| async move { Ok(tx.memberships().add(team_id, user_id, role).await?) },
+        )
         .await?;
     let version = member.version;
     let location = format!("/api/v1/teams/{team_id}/members/{user_id}");
@@ -82,7 +85,7 @@ pub(crate) async fn change_role(
 ) -> Result<HttpResponse, Problem> {
     let may_change_users = access.may(Action::UsersWrite);
     let member = access
-        .write(move |tx| async move {
+        .write((), move |tx, ()| async move {
             // Whose home it is by then changes nothing: the store refuses to change a role in the
             // organization by way of a team.
             if !tx.memberships().get(team_id, user_id).await?.is_home {
@@ -109,9 +112,9 @@ pub(crate) async fn remove(
     IfMatch(expected): IfMatch,
 ) -> Result<HttpResponse, Problem> {
     access
-        .write(
-            move |tx| async move { Ok(tx.memberships().remove(team_id, user_id, expected).await?) },
-        )
+        .write((), move |tx, ()| async move {
+            Ok(tx.memberships().remove(team_id, user_id, expected).await?)
+        })
         .await?;
-    Ok(view::deleted("Member"))
+    Ok(view::removed("Member"))
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod agent_configs;
 pub(crate) mod auth;
+pub(crate) mod events;
 pub(crate) mod incidents;
 pub(crate) mod members;
 pub(crate) mod organizations;

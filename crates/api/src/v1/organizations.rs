@@ -109,7 +109,9 @@ pub(crate) async fn update(
         max_users_per_team: max_users_per_team.map(AtLeast::get),
     };
     let organization = access
-        .write(move |tx| async move { Ok(tx.organization().update(expected, patch).await?) })
+        .write(patch, move |tx, patch| async move {
+            Ok(tx.organization().update(expected, patch).await?)
+        })
         .await?;
     Ok(one(organization))
 }

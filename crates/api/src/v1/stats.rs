@@ -128,6 +128,11 @@ pub(crate) async fn list_of_team(
 }
 
 /// What belongs to the organization, and to those of its teams in which the caller has a role.
+fn one(stat: Stat) -> HttpResponse {
+    let version = stat.stamps.version;
+    view::one(&StatView::from(stat), version)
+}
+
 pub(crate) async fn list(
     access: Org<perm::OrganizationRead>,
     request: HttpRequest,
@@ -157,8 +162,9 @@ pub(crate) async fn create(
         description: body.description,
         unit: body.unit,
     };
-    let stat =
-        access.write(move |tx| async move { Ok(tx.stats().create(team_id, new).await?) }).await?;
+    let stat = access
+        .write(new, move |tx, new| async move { Ok(tx.stats().create(team_id, new).await?) })
+        .await?;
     let location = format!("/api/v1/stats/{}", stat.id);
     let version = stat.stamps.version;
     Ok(view::created(&StatView::from(stat), version, &location))
@@ -174,8 +180,7 @@ pub(crate) async fn get(
             Ok((gate.admit(stat.team_id)?, stat))
         })
         .await?;
-    let version = stat.stamps.version;
-    Ok(view::one(&StatView::from(stat), version))
+    Ok(one(stat))
 }
 
 pub(crate) async fn delete(
@@ -183,11 +188,25 @@ pub(crate) async fn delete(
     Path(id): Path<StatId>,
     IfMatch(expected): IfMatch,
 ) -> Result<HttpResponse, Problem> {
-    access
-        .write(move |tx, gate| async move {
+    let stat = access
+        .write((), move |tx, gate, ()| async move {
             let pass = gate.admit(tx.stats().get(id).await?.team_id)?;
             Ok((pass, tx.stats().delete(id, expected).await?))
         })
         .await?;
-    Ok(view::deleted("Stat"))
+    Ok(view::deleted("Stat", stat.stamps.version))
+}
+
+pub(crate) async fn restore(
+    access: Item<perm::StatsDelete>,
+    Path(id): Path<StatId>,
+    IfMatch(expected): IfMatch,
+) -> Result<HttpResponse, Problem> {
+    let stat = access
+        .write((), move |tx, gate, ()| async move {
+            let pass = gate.admit(tx.stats().live_or_deleted(id).await?.team_id)?;
+            Ok((pass, tx.stats().restore(id, expected).await?))
+        })
+        .await?;
+    Ok(one(stat))
 }

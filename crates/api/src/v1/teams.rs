@@ -100,7 +100,8 @@ pub(crate) async fn create(
     let TeamCreate { name, slug, description, is_active, permissions, organization_id } = body;
     same(organization_id, access.org_id(), "/organization_id")?;
     let new = NewTeam { name, slug, description, is_active, permissions };
-    let team = access.write(|tx| async move { Ok(tx.teams().create(new).await?) }).await?;
+    let team =
+        access.write(new, move |tx, new| async move { Ok(tx.teams().create(new).await?) }).await?;
     let location = format!("/api/v1/teams/{}", team.id);
     let version = team.stamps.version;
     Ok(view::created(&TeamView::from(team), version, &location))
@@ -122,7 +123,10 @@ pub(crate) async fn update(
     let TeamUpdate { name, slug, description, is_active, permissions } = body;
     let patch = TeamPatch { name, slug, description, is_active, permissions };
     let team = access
-        .write(move |tx| async move { Ok(tx.teams().update(id, expected, patch).await?) })
+        .write(
+            patch,
+            move |tx, patch| async move { Ok(tx.teams().update(id, expected, patch).await?) },
+        )
         .await?;
     Ok(one(team))
 }
@@ -132,6 +136,19 @@ pub(crate) async fn delete(
     Path(id): Path<TeamId>,
     IfMatch(expected): IfMatch,
 ) -> Result<HttpResponse, Problem> {
-    access.write(move |tx| async move { Ok(tx.teams().delete(id, expected).await?) }).await?;
-    Ok(view::deleted("Team"))
+    let team = access
+        .write((), move |tx, ()| async move { Ok(tx.teams().delete(id, expected).await?) })
+        .await?;
+    Ok(view::deleted("Team", team.stamps.version))
+}
+
+pub(crate) async fn restore(
+    access: Org<perm::TeamsManage>,
+    Path(id): Path<TeamId>,
+    IfMatch(expected): IfMatch,
+) -> Result<HttpResponse, Problem> {
+    let team = access
+        .write((), move |tx, ()| async move { Ok(tx.teams().restore(id, expected).await?) })
+        .await?;
+    Ok(one(team))
 }

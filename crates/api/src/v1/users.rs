@@ -161,7 +161,8 @@ pub(crate) async fn create(
         role: body.role,
         preferences: body.preferences,
     };
-    let user = access.write(|tx| async move { Ok(tx.users().create(new).await?) }).await?;
+    let user =
+        access.write(new, move |tx, new| async move { Ok(tx.users().create(new).await?) }).await?;
     let location = format!("/api/v1/users/{}", user.id);
     let version = user.stamps.version;
     Ok(view::created(&UserView::from(user), version, &location))
@@ -208,7 +209,10 @@ pub(crate) async fn update(
         access.require(Action::UsersWrite)?;
     }
     let user = access
-        .write(move |tx| async move { Ok(tx.users().update(id, expected, patch).await?) })
+        .write(
+            patch,
+            move |tx, patch| async move { Ok(tx.users().update(id, expected, patch).await?) },
+        )
         .await?;
     Ok(one(user))
 }
@@ -218,6 +222,19 @@ pub(crate) async fn delete(
     Path(id): Path<UserId>,
     IfMatch(expected): IfMatch,
 ) -> Result<HttpResponse, Problem> {
-    access.write(move |tx| async move { Ok(tx.users().delete(id, expected).await?) }).await?;
-    Ok(view::deleted("User"))
+    let user = access
+        .write((), move |tx, ()| async move { Ok(tx.users().delete(id, expected).await?) })
+        .await?;
+    Ok(view::deleted("User", user.stamps.version))
+}
+
+pub(crate) async fn restore(
+    access: Org<perm::UsersWrite>,
+    Path(id): Path<UserId>,
+    IfMatch(expected): IfMatch,
+) -> Result<HttpResponse, Problem> {
+    let user = access
+        .write((), move |tx, ()| async move { Ok(tx.users().restore(id, expected).await?) })
+        .await?;
+    Ok(one(user))
 }

@@ -11,6 +11,7 @@ use url::Url;
 use crate::{Error, Result};
 
 /// Where to connect, and with what certificates.
+#[derive(Clone)]
 pub(super) struct Target {
     pub(super) config: Config,
     /// None when the URL says `sslmode=disable`, or for a Unix socket.

@@ -1,51 +1,67 @@
 //! The engine behind the door: what runs a statement, and in what bracket.
 //!
-//! A statement never runs alone. Its bracket says which organization it is for (`app.org_id`, for
-//! row-level security to compare with) and ends with the transaction. Bracket and statement travel
+//! A statement never runs alone. Its bracket says which organization it is for (`app.org_id`, which
+//! row-level security compares with) and ends with the transaction. Bracket and statement travel
 //! together: a read is one flight of BEGIN, tenant, SELECT and COMMIT on a connection held
 //! exclusively; a unit of work begins with its first statement and ends with its last.
 //!
 //! A client that goes away cannot cut a unit. Units run in tasks of their own; a unit that is
-//! dropped half-way is rolled back behind the caller's back; one that takes too long loses its
-//! connection. Why tokio-postgres and not sqlx: `docs/decisions/0001-the-engine.md`.
+//! dropped half-way is rolled back behind the caller's back; one that takes too long, or whose
+//! connection fell silent, loses it. Why tokio-postgres and not sqlx:
+//! `docs/decisions/0001-the-engine.md`.
 
 mod connect;
+mod connection;
+mod doubt;
+mod probe;
+mod retry;
 mod unit;
 mod values;
 
 use std::{
-    sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use brownie_domain::OrganizationId;
-use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod};
+use deadpool::managed::{Pool, PoolError};
 use futures_util::future::join3;
 use sea_orm::{QueryResult, Statement};
 use tokio::{runtime::Handle, time::timeout};
-use tokio_postgres::{NoTls, types::ToSql};
+use tokio_postgres::types::ToSql;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::{Error, PoolOptions, Result};
+use connection::{Connector, Maker, PING_LIMIT, timeouts};
+use doubt::{Doubt, patiently};
+pub use probe::Footing;
+pub(crate) use retry::{Cause, Tries};
 pub(crate) use unit::Unit;
 use values::Parameter;
 
-/// How long an idle connection is trusted without asking.
-const TRUSTED_IDLE: Duration = Duration::from_secs(5);
-/// How long it may take to answer when asked.
-const PING_LIMIT: Duration = Duration::from_millis(500);
+/// A connection on loan from the pool.
+type Object = deadpool::managed::Object<Maker>;
 
 /// The pool, and the tasks that use it.
 #[derive(Debug, Clone)]
 pub(crate) struct Engine {
-    pool: Pool,
+    pool: Pool<Maker>,
+    connector: Arc<Connector>,
+    doubt: Option<Doubt>,
+    /// Whether a pooler in transaction mode is in between: then nothing belongs to a session.
+    pooled: Arc<AtomicBool>,
     tasks: TaskTracker,
     /// Where connections and units live: the runtime that made the engine. A web server's workers
     /// have runtimes of their own, which end first when it stops; what lived there would be cut.
     runtime: Handle,
     acquire_timeout: Duration,
     statement_timeout: Duration,
+    /// The limits, as a bracket says them where a session cannot.
+    limits: Arc<str>,
 }
 
 impl Engine {
@@ -55,56 +71,25 @@ impl Engine {
             Error::Settings("a store is made inside a tokio runtime that outlives it".to_owned())
         })?;
         let target = connect::target(&options.url)?;
-        let manager_config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = match target.tls {
-            Some(tls) => Manager::from_config(target.config, tls, manager_config),
-            None => Manager::from_config(target.config, NoTls, manager_config),
-        };
-        let session = session_settings(options);
-        let silence_noticed = Arc::new(Mutex::new(None::<Instant>));
-        let pool = Pool::builder(manager)
+        let connector = Arc::new(Connector::new(target, options));
+        let pool = Pool::builder(Maker(Arc::clone(&connector)))
             .max_size(options.max_connections)
             .wait_timeout(Some(options.acquire_timeout))
             .create_timeout(Some(options.acquire_timeout))
             .recycle_timeout(Some(PING_LIMIT * 2))
-            .runtime(deadpool_postgres::Runtime::Tokio1)
-            .post_create(Hook::async_fn(move |client, _| {
-                let session = session.clone();
-                Box::pin(
-                    async move { client.batch_execute(&session).await.map_err(HookError::Backend) },
-                )
-            }))
-            // A connection that has rested may be dead without knowing it. Where one is, the others
-            // that rested as long are not asked one by one: each would cost the wait again.
-            .pre_recycle(Hook::async_fn(move |client, metrics| {
-                let rested = metrics.last_used();
-                let silence = Arc::clone(&silence_noticed);
-                Box::pin(async move {
-                    if silence.lock().is_ok_and(|at| at.is_some_and(|at| at.elapsed() < rested)) {
-                        return Err(HookError::message(
-                            "rested since before the network fell silent",
-                        ));
-                    }
-                    if rested < TRUSTED_IDLE {
-                        return Ok(());
-                    }
-                    if let Ok(answer) = timeout(PING_LIMIT, client.simple_query("")).await {
-                        return answer.map(drop).map_err(HookError::Backend);
-                    }
-                    if let Ok(mut at) = silence.lock() {
-                        *at = Some(Instant::now());
-                    }
-                    Err(HookError::message("an idle connection did not answer"))
-                })
-            }))
+            .runtime(deadpool::Runtime::Tokio1)
             .build()
             .map_err(|error| Error::Settings(error.to_string()))?;
         Ok(Self {
             pool,
+            doubt: (!options.single_connection).then(|| Doubt::new(Arc::clone(&connector))),
+            connector,
+            pooled: Arc::default(),
             tasks: TaskTracker::new(),
             runtime,
             acquire_timeout: options.acquire_timeout,
             statement_timeout: options.statement_timeout,
+            limits: timeouts(options).map(|limit| format!("; SET LOCAL {limit}")).concat().into(),
         })
     }
 
@@ -112,7 +97,7 @@ impl Engine {
     pub(crate) async fn begin(&self, org: OrganizationId) -> Result<Unit> {
         let engine = self.clone();
         let client = self.spawn(async move { engine.acquire().await }).await?;
-        Ok(Unit::new(client, bracket("BEGIN", org), self.limit(), self.runtime.clone()))
+        Ok(Unit::new(client, self.bracket("BEGIN", org), self.clone()))
     }
 
     /// Runs one reading statement for an organization.
@@ -121,7 +106,7 @@ impl Engine {
         org: OrganizationId,
         statement: Statement,
     ) -> Result<Vec<QueryResult>> {
-        self.run(Some(bracket("BEGIN READ ONLY", org)), statement).await
+        self.run(Some(self.bracket("BEGIN READ ONLY", org)), statement).await
     }
 
     /// Runs one statement for no organization: those tables that belong to none, and the look-ups
@@ -133,15 +118,14 @@ impl Engine {
     async fn run(&self, bracket: Option<String>, statement: Statement) -> Result<Vec<QueryResult>> {
         let engine = self.clone();
         self.spawn(async move {
-            let bracket = bracket.as_deref();
-            let client = engine.acquire().await?;
-            match engine.run_on(client, bracket, statement.clone()).await {
-                // A read may be repeated: the connection was dead, or what it had prepared was.
-                Err(Error::Unavailable(_)) => {
-                    let client = engine.acquire().await?;
-                    engine.run_on(client, bracket, statement).await
+            let mut tries = Tries::default();
+            loop {
+                let client = engine.acquire().await?;
+                let outcome = engine.run_on(client, bracket.as_deref(), statement.clone()).await;
+                match outcome.as_ref().err().and_then(Cause::of) {
+                    Some(cause) if tries.again(cause).await => {}
+                    _ => return outcome,
                 }
-                outcome => outcome,
             }
         })
         .await
@@ -153,8 +137,8 @@ impl Engine {
         bracket: Option<&str>,
         statement: Statement,
     ) -> Result<Vec<QueryResult>> {
-        let outcome = timeout(self.limit(), flight(&client, bracket, statement)).await;
-        let outcome = outcome.unwrap_or(Err(Error::Timeout));
+        let work = flight(&client, bracket, statement);
+        let outcome = patiently(self.doubt(), client.backend, self.limit(), work).await;
         if matches!(outcome, Err(Error::Unavailable(_) | Error::Timeout)) {
             discard(client);
         }
@@ -173,10 +157,13 @@ impl Engine {
         }
     }
 
+    /// Runs `work` beside everything else, for as long as the runtime lives. Nobody waits for it.
+    pub(crate) fn spawn_aside(&self, work: impl Future<Output = ()> + Send + 'static) {
+        drop(self.runtime.spawn(work));
+    }
+
     async fn acquire(&self) -> Result<Object> {
-        use deadpool_postgres::PoolError;
-        // The pool's own limits leave out the hooks: a server that lets us in and then says nothing
-        // would hold a place in the pool for ever.
+        // The pool's own limits are for each step; this one is for all.
         match timeout(self.acquire_timeout * 2, self.pool.get()).await {
             Ok(Ok(client)) => Ok(client),
             Ok(Err(PoolError::Backend(error))) => Err(error.into()),
@@ -185,9 +172,23 @@ impl Engine {
         }
     }
 
+    /// Begins a transaction for `org`. The id is a UUID, which needs no quoting.
+    fn bracket(&self, begin: &str, org: OrganizationId) -> String {
+        let limits = if self.is_pooled() { &*self.limits } else { "" };
+        format!("{begin}; SET LOCAL app.org_id = '{org}'{limits}")
+    }
+
     /// The server ends a statement by itself; this ends the wait for a server that does not.
     fn limit(&self) -> Duration {
         self.statement_timeout + Duration::from_secs(2)
+    }
+
+    fn is_pooled(&self) -> bool {
+        self.pooled.load(Ordering::Relaxed)
+    }
+
+    fn set_pooled(&self, pooled: bool) {
+        self.pooled.store(pooled, Ordering::Relaxed);
     }
 
     /// Waits for all units under way, then closes the connections.
@@ -202,21 +203,6 @@ impl Engine {
         let status = self.pool.status();
         (status.size, status.available)
     }
-}
-
-/// Begins a transaction for `org`. The id is a UUID, which needs no quoting.
-fn bracket(begin: &str, org: OrganizationId) -> String {
-    format!("{begin}; SET LOCAL app.org_id = '{org}'")
-}
-
-fn session_settings(options: &PoolOptions) -> String {
-    format!(
-        "SET statement_timeout = {}; SET lock_timeout = {}; \
-         SET idle_in_transaction_session_timeout = {}; SET TimeZone = 'UTC'",
-        options.statement_timeout.as_millis(),
-        options.lock_timeout.as_millis(),
-        options.statement_timeout.as_millis(),
-    )
 }
 
 /// A statement made ready on a connection.

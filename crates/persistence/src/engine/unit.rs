@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::Object;
-use futures_util::future::{join, join3};
+use futures_util::future::join;
 use sea_orm::{QueryResult, Statement};
-use tokio::{runtime::Handle, sync::Mutex, time::timeout};
+use tokio::{sync::Mutex, time::timeout};
 
-use super::{Ready, discard};
+use super::{Cause, Engine, Object, Ready, discard, patiently};
 use crate::{Error, Result};
 
 /// How long a rollback may take before the connection is closed instead.
@@ -21,30 +20,30 @@ pub(crate) struct Unit {
 
 #[derive(Debug)]
 struct Session {
+    engine: Engine,
     /// None once the unit is over.
     client: Option<Object>,
     /// BEGIN and tenant, until the first statement takes them along.
     bracket: Option<String>,
     /// Whether a statement failed. PostgreSQL answers COMMIT with a silent ROLLBACK then.
     failed: bool,
-    limit: Duration,
-    /// Where a rollback runs that nobody waits for.
-    runtime: Handle,
+    /// Why the whole unit may be done again, if that is what its failure means.
+    repeatable: Option<Cause>,
 }
 
 impl Unit {
-    pub(super) fn new(client: Object, bracket: String, limit: Duration, runtime: Handle) -> Self {
+    pub(super) fn new(client: Object, bracket: String, engine: Engine) -> Self {
         let (client, bracket) = (Some(client), Some(bracket));
-        let session = Session { client, bracket, failed: false, limit, runtime };
+        let session = Session { engine, client, bracket, failed: false, repeatable: None };
         Self { session: Mutex::new(session) }
     }
 
-    /// Runs the last two statements, sends COMMIT with them, and waits for all three answers.
+    /// Runs the last statement, sends COMMIT with it, and waits for both answers.
     ///
     /// # Errors
     /// When any statement of the unit failed. Nothing has taken effect then, except that after
     /// [`Error::Timeout`] and [`Error::Unavailable`] nobody knows.
-    pub(crate) async fn commit(&self, last: Option<[Statement; 2]>) -> Result<()> {
+    pub(crate) async fn commit(&self, last: Option<Statement>) -> Result<()> {
         let mut session = self.session.lock().await;
         if session.failed {
             session.roll_back().await;
@@ -61,6 +60,12 @@ impl Unit {
     /// Runs a statement and returns its rows.
     pub(crate) async fn rows(&self, statement: Statement) -> Result<Vec<QueryResult>> {
         self.session.lock().await.rows(statement).await
+    }
+
+    /// Returns why the whole unit may be done again, if it failed in a way that left nothing behind
+    /// and that another try may be spared.
+    pub(crate) async fn repeatable(&self) -> Option<Cause> {
+        self.session.lock().await.repeatable
     }
 }
 
@@ -83,25 +88,21 @@ impl Session {
             begun?;
             rows
         };
-        match timeout(self.limit, work).await {
-            Ok(Ok(rows)) => {
-                self.failed = false;
-                Ok(rows)
-            }
-            Ok(Err(error)) => {
-                if matches!(error, Error::Unavailable(_)) {
+        let (doubt, limit) = (self.engine.doubt(), self.engine.limit());
+        let outcome = patiently(doubt, client.backend, limit, work).await;
+        match &outcome {
+            Ok(_) => self.failed = false,
+            Err(error) => {
+                self.repeatable = Cause::of(error);
+                if matches!(error, Error::Unavailable(_) | Error::Timeout) {
                     self.close();
                 }
-                Err(error)
-            }
-            Err(_) => {
-                self.close();
-                Err(Error::Timeout)
             }
         }
+        outcome
     }
 
-    async fn commit(&mut self, last: Option<[Statement; 2]>) -> Result<()> {
+    async fn commit(&mut self, last: Option<Statement>) -> Result<()> {
         // The client stays in its place until the answer is here: if this future is dropped, the
         // session's Drop cleans up.
         let client = self.client.as_ref().ok_or(Error::UnitOver)?;
@@ -111,26 +112,34 @@ impl Session {
             self.client = None;
             return Ok(());
         }
+        let mut asked = false;
         let work = async {
             if let Some(bracket) = bracket {
                 client.batch_execute(&bracket).await?;
             }
-            let Some([first, second]) = last else {
+            let last = match last {
+                Some(last) => Some(Ready::on(client, last).await?),
+                None => None,
+            };
+            asked = true;
+            let Some(last) = last else {
                 return client.batch_execute("COMMIT").await.map_err(Error::from);
             };
-            let first = Ready::on(client, first).await?;
-            let second = Ready::on(client, second).await?;
-            let (first, second, committed) =
-                join3(first.run(client), second.run(client), client.batch_execute("COMMIT")).await;
-            first?;
-            second?;
+            let (last, committed) = join(last.run(client), client.batch_execute("COMMIT")).await;
+            last?;
             committed.map_err(Error::from)
         };
-        let outcome = timeout(self.limit, work).await.unwrap_or(Err(Error::Timeout));
-        match outcome {
+        let (doubt, limit) = (self.engine.doubt(), self.engine.limit());
+        let outcome = patiently(doubt, client.backend, limit, work).await;
+        match &outcome {
             Ok(()) => self.client = None,
-            // Closing rolls back what a statement that could not be prepared left open.
-            Err(_) => self.close(),
+            Err(error) => {
+                // Once COMMIT is on its way, a lost connection leaves open whether it arrived.
+                self.repeatable =
+                    Cause::of(error).filter(|cause| !asked || matches!(cause, Cause::Contention));
+                // Closing rolls back what a statement that could not be prepared left open.
+                self.close();
+            }
         }
         outcome
     }
@@ -181,7 +190,7 @@ impl Drop for Session {
         }
         // An async block, so that the guard is there before anything is polled.
         let unclean = Unclean(Some(client));
-        drop(self.runtime.spawn(async move {
+        drop(self.engine.runtime.spawn(async move {
             let mut unclean = unclean;
             if let Some(client) = unclean.0.take() {
                 roll_back(client).await;

@@ -3,9 +3,10 @@
 #![expect(unreachable_pub, reason = "sea-orm's derive makes its types pub")]
 
 /// Names the columns that every mutable table has, for [`crate::scope`]: the resource that a row is,
-/// and the column that says whose it is.
+/// the column
+/// that says whose it is, what the audit log must not repeat, and who refers to such rows.
 macro_rules! tenant_entity {
-    ($resource:ident, $org_id:ident) => {
+    ($resource:ident, $org_id:ident $(, secret $secret:ident)* $(, referred by $table:ident.$column:ident)*) => {
         impl crate::scope::TenantEntity for Entity {
             const RESOURCE: crate::Resource = crate::Resource::$resource;
             const ORG_ID: Column = Column::$org_id;
@@ -17,6 +18,9 @@ macro_rules! tenant_entity {
             const UPDATED_BY: Column = Column::UpdatedBy;
             const DELETED_AT: Column = Column::DeletedAt;
             const DELETED_BY: Column = Column::DeletedBy;
+            const SECRETS: &'static [Column] = &[$(Column::$secret),*];
+            const REFERRED_BY: &'static [(&'static str, &'static str)] =
+                &[$((stringify!($table), stringify!($column))),*];
 
             fn key_of(row: &Model) -> (Uuid, i64) {
                 (row.id, row.version)
@@ -27,7 +31,6 @@ macro_rules! tenant_entity {
 pub(crate) use tenant_entity;
 
 pub(crate) mod agent_configs;
-pub(crate) mod audit_log;
 pub(crate) mod incidents;
 pub(crate) mod memberships;
 pub(crate) mod organizations;

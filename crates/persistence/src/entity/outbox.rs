@@ -12,6 +12,7 @@ pub struct Model {
     pub resource: String,
     pub resource_id: Uuid,
     pub version: i64,
+    pub position: i64,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

@@ -26,4 +26,8 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-super::tenant_entity!(Team, OrgId);
+super::tenant_entity!(
+    Team, OrgId,
+    referred by users.team_id, referred by memberships.team_id, referred by incidents.team_id,
+    referred by agent_configs.team_id, referred by configs.team_id, referred by stats.team_id
+);

@@ -31,4 +31,7 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-super::tenant_entity!(User, OrgId);
+super::tenant_entity!(
+    User, OrgId, secret PasswordHash,
+    referred by memberships.user_id, referred by incidents.assigned_to
+);

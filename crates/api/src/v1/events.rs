@@ -1,0 +1,195 @@
+//! `/events`: what happened in the organization, in order, to read page by page or as a stream.
+
+use std::time::Duration;
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header,
+    web::{self, Bytes},
+};
+use brownie_domain::{EventId, PageRequest, Timestamp, Version};
+use brownie_persistence::{Error, Event, EventCursor, Pulse};
+use futures_util::stream;
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, timeout_at};
+use uuid::Uuid;
+
+use crate::{
+    Code, Deps, Problem,
+    access::{Org, perm},
+    body::Query,
+    service::Closing,
+};
+
+/// The longest that a request may wait for events.
+const LONGEST_WAIT: u64 = 60;
+/// How many events one look brings into a stream.
+const STREAM_PAGE: u64 = 100;
+/// How often a stream asks whether its reader may still read, and shows that it lives.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Feed {
+    /// The last event that was seen.
+    after: Option<EventId>,
+    limit: Option<u64>,
+    /// Seconds to wait if there is nothing.
+    wait: Option<u64>,
+}
+
+/// An event as clients see it.
+#[derive(Serialize)]
+struct EventView {
+    id: EventId,
+    event: String,
+    resource: String,
+    resource_id: Uuid,
+    version: Version,
+    occurred_at: Timestamp,
+}
+
+impl From<Event> for EventView {
+    fn from(event: Event) -> Self {
+        let Event { id, occurred_at, event, resource, resource_id, version } = event;
+        Self { id, event, resource, resource_id, version, occurred_at }
+    }
+}
+
+#[derive(Serialize)]
+struct EventsView {
+    items: Vec<EventView>,
+    /// What to send as `after` next: the last event there is here, or the one that was sent.
+    next_cursor: Option<EventId>,
+    has_more: bool,
+}
+
+pub(crate) async fn list(
+    access: Org<perm::EventsRead>,
+    request: HttpRequest,
+    deps: web::Data<Deps>,
+    closing: web::Data<Closing>,
+    Query(feed): Query<Feed>,
+) -> Result<HttpResponse, Problem> {
+    if feed.wait.is_some_and(|wait| wait > LONGEST_WAIT) {
+        return Err(Problem::field("wait", format!("must be {LONGEST_WAIT} seconds or less")));
+    }
+    let limit = PageRequest::new(feed.limit.unwrap_or(PageRequest::DEFAULT_LIMIT), None)?.limit();
+    let after = last_seen(&request)?.or(feed.after);
+    let place = match after {
+        Some(id) => access.read().events().after(id).await.map_err(|error| match error {
+            Error::NotFound { .. } => Problem::new(Code::EventGone),
+            other => other.into(),
+        })?,
+        None => access.read().events().beginning(),
+    };
+    let pulse = deps.store.pulse();
+    if wants_stream(&request) {
+        return Ok(stream_from(request, closing, place, pulse));
+    }
+
+    let deadline = Instant::now() + Duration::from_secs(feed.wait.unwrap_or_default());
+    let events = wait_for_events(&access, place, limit, pulse, &closing, deadline).await?;
+    let view = EventsView {
+        next_cursor: events.last().map(|event| event.id).or(after),
+        has_more: events.len() as u64 == limit,
+        items: events.into_iter().map(EventView::from).collect(),
+    };
+    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(view))
+}
+
+/// Looks until there is something, the time is over, or the service stops. No connection to the
+/// database is held in between.
+async fn wait_for_events(
+    access: &Org<perm::EventsRead>,
+    place: EventCursor,
+    limit: u64,
+    mut pulse: Pulse,
+    closing: &Closing,
+    deadline: Instant,
+) -> Result<Vec<Event>, Problem> {
+    loop {
+        pulse.look();
+        let (events, _) = access.read().events().list(place, limit).await?;
+        if !events.is_empty() || Instant::now() >= deadline || closing.has_begun() {
+            return Ok(events);
+        }
+        tokio::select! {
+            waited = timeout_at(deadline, pulse.changed()) => drop(waited),
+            () = closing.begins() => {}
+        }
+    }
+}
+
+/// What a browser sends when it takes up a stream again.
+fn last_seen(request: &HttpRequest) -> Result<Option<EventId>, Problem> {
+    let Some(header) = request.headers().get("Last-Event-ID") else { return Ok(None) };
+    let id = header.to_str().ok().and_then(|text| text.parse().ok());
+    id.map(Some)
+        .ok_or_else(|| Problem::with(Code::Malformed, "Last-Event-ID must be the id of an event."))
+}
+
+fn wants_stream(request: &HttpRequest) -> bool {
+    let accept = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    accept.unwrap_or_default().split(',').any(|part| {
+        part.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("text/event-stream")
+    })
+}
+
+/// A stream of Server-Sent Events (HTML standard, section 9.2), and where it is.
+struct Stream {
+    request: HttpRequest,
+    closing: web::Data<Closing>,
+    place: EventCursor,
+    pulse: Pulse,
+}
+
+/// It ends when its reader may no longer read, when the database does not answer, and when the
+/// service stops: readers then come again with the last event they saw.
+fn stream_from(
+    request: HttpRequest,
+    closing: web::Data<Closing>,
+    place: EventCursor,
+    pulse: Pulse,
+) -> HttpResponse {
+    let stream = Stream { request, closing, place, pulse };
+    let chunks = stream::unfold(Some(stream), |stream| async move {
+        let mut stream = stream?;
+        let chunk = stream.next().await?;
+        Some((Ok::<_, actix_web::Error>(chunk), Some(stream)))
+    });
+    HttpResponse::Ok()
+        .content_type("text/event-stream")
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .streaming(chunks)
+}
+
+impl Stream {
+    async fn next(&mut self) -> Option<Bytes> {
+        let heartbeat = Instant::now() + HEARTBEAT;
+        // As if the request came now: a token that has run out ends the stream, and so does a role
+        // that was taken away.
+        let access = Org::<perm::EventsRead>::of(&self.request).await.ok()?;
+        loop {
+            self.pulse.look();
+            let looked = access.read().events().list(self.place, STREAM_PAGE).await;
+            let (events, place) = looked.ok()?;
+            self.place = place;
+            if !events.is_empty() {
+                return Some(events.into_iter().map(message).collect::<String>().into());
+            }
+            tokio::select! {
+                changed = timeout_at(heartbeat, self.pulse.changed()) => if changed.is_err() {
+                    return Some(Bytes::from_static(b":\n\n"));
+                },
+                () = self.closing.begins() => return None,
+            }
+        }
+    }
+}
+
+fn message(event: Event) -> String {
+    let (id, name) = (event.id, event.event.clone());
+    let data = serde_json::json!(EventView::from(event));
+    format!("id: {id}\nevent: {name}\ndata: {data}\n\n")
+}

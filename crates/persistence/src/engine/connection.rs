@@ -1,0 +1,156 @@
+//! Connections: how one is made, and when one that has rested is used again.
+
+use std::{
+    ops::Deref,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
+use deadpool_postgres::ClientWrapper;
+use tokio::time::timeout;
+use tokio_postgres::NoTls;
+
+use super::connect::Target;
+use crate::PoolOptions;
+
+/// How long an idle connection is trusted without asking.
+const TRUSTED_IDLE: Duration = Duration::from_secs(5);
+/// How long it may take to answer when asked.
+pub(super) const PING_LIMIT: Duration = Duration::from_millis(500);
+
+/// A connection, and the server process at its other end.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    client: ClientWrapper,
+    /// As `pg_stat_activity` names it. Behind a pooler, whoever served us first.
+    pub(super) backend: i32,
+}
+
+impl Deref for Connection {
+    type Target = ClientWrapper;
+
+    fn deref(&self) -> &ClientWrapper {
+        &self.client
+    }
+}
+
+/// Makes connections for the pool.
+pub(crate) struct Connector {
+    target: Target,
+    session: String,
+    /// When a connection that had rested was last found dead.
+    silence: Mutex<Option<Instant>>,
+}
+
+/// The target may hold a password.
+impl std::fmt::Debug for Connector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Connector")
+    }
+}
+
+impl Connector {
+    pub(super) fn new(target: Target, options: &PoolOptions) -> Self {
+        Self { target, session: session_settings(options), silence: Mutex::new(None) }
+    }
+
+    /// Opens a connection with nothing set.
+    pub(super) async fn connect(&self) -> Result<ClientWrapper, tokio_postgres::Error> {
+        let Target { config, tls } = &self.target;
+        let (client, task) = match tls {
+            Some(tls) => {
+                let (client, connection) = config.connect(tls.clone()).await?;
+                (client, tokio::spawn(async move { drop(connection.await) }))
+            }
+            None => {
+                let (client, connection) = config.connect(NoTls).await?;
+                (client, tokio::spawn(async move { drop(connection.await) }))
+            }
+        };
+        Ok(ClientWrapper::new(client, task))
+    }
+
+    /// Tells whether others of its age have been found dead. Each of them would cost the wait
+    /// again.
+    fn is_suspect(&self, rested: Duration) -> bool {
+        let silence = self.silence.lock().unwrap_or_else(PoisonError::into_inner);
+        silence.is_some_and(|at| at.elapsed() < rested)
+    }
+}
+
+impl Connector {
+    /// Opens a connection that is ready for work.
+    pub(super) async fn open(&self) -> Result<Connection, tokio_postgres::Error> {
+        let client = self.connect().await?;
+        client.batch_execute(&self.session).await?;
+        let backend = client.query_one("SELECT pg_backend_pid()", &[]).await?.try_get(0)?;
+        Ok(Connection { client, backend })
+    }
+
+    /// Makes sure that a connection which has `rested` since its last use is still good.
+    pub(super) async fn reuse(
+        &self,
+        connection: &Connection,
+        rested: Duration,
+    ) -> RecycleResult<tokio_postgres::Error> {
+        if connection.is_closed() {
+            return Err(RecycleError::message("closed"));
+        }
+        if self.is_suspect(rested) {
+            return Err(RecycleError::message("rested since before the network fell silent"));
+        }
+        if rested < TRUSTED_IDLE {
+            return Ok(());
+        }
+        match timeout(PING_LIMIT, connection.simple_query("")).await {
+            Ok(answer) => answer.map(drop).map_err(RecycleError::Backend),
+            Err(_) => {
+                *self.silence.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+                Err(RecycleError::message("an idle connection did not answer"))
+            }
+        }
+    }
+}
+
+/// The pool's way to a [`Connector`].
+#[derive(Debug)]
+pub(crate) struct Maker(pub(super) Arc<Connector>);
+
+impl Manager for Maker {
+    type Type = Connection;
+    type Error = tokio_postgres::Error;
+
+    async fn create(&self) -> Result<Connection, tokio_postgres::Error> {
+        self.0.open().await
+    }
+
+    async fn recycle(
+        &self,
+        connection: &mut Connection,
+        metrics: &Metrics,
+    ) -> RecycleResult<tokio_postgres::Error> {
+        self.0.reuse(connection, metrics.last_used()).await
+    }
+}
+
+/// What a session is told once. Through a pooler in transaction mode this reaches only whatever
+/// server connection comes first, so there the brackets say it, too.
+fn session_settings(options: &PoolOptions) -> String {
+    let role = match &options.role {
+        // A quoted identifier (PostgreSQL manual, section 4.1.1).
+        Some(role) => format!("SET ROLE \"{}\"; ", role.replace('"', "\"\"")),
+        None => String::new(),
+    };
+    format!("{role}SET {}", timeouts(options).join("; SET "))
+}
+
+/// The limits that the server keeps.
+pub(super) fn timeouts(options: &PoolOptions) -> [String; 3] {
+    let statement = options.statement_timeout.as_millis();
+    [
+        format!("statement_timeout = {statement}"),
+        format!("lock_timeout = {}", options.lock_timeout.as_millis()),
+        format!("idle_in_transaction_session_timeout = {statement}"),
+    ]
+}

@@ -1,0 +1,135 @@
+//! Removing for good what was deleted long ago.
+
+use brownie_domain::{OrganizationId, Timestamp};
+use sea_orm::{DbBackend, Statement};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    OrgContext, OrgTx, Resource, Result, SystemScope,
+    entity::{agent_configs, incidents, memberships, stats, teams, users},
+    scope::unreadable,
+};
+
+/// What was removed, or would be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Purged {
+    /// How many rows of each kind, in the order in which they go.
+    pub rows: Vec<(Resource, u64)>,
+    /// Whether it was stopped before the end. Going on is calling again.
+    pub stopped: bool,
+}
+
+/// What belongs together first: whoever refers goes before what it refers to.
+const ORDER: [Resource; 6] = [
+    Resource::Incident,
+    Resource::AgentConfig,
+    Resource::Membership,
+    Resource::Stat,
+    Resource::User,
+    Resource::Team,
+];
+
+/// Calls a verb of a scope for the table of a resource.
+macro_rules! of_table {
+    ($resource:ident, $scope:ident.$verb:ident($argument:ident), nothing: $nothing:expr) => {
+        match $resource {
+            Resource::Incident => $scope.$verb::<incidents::Entity>($argument).await,
+            Resource::AgentConfig => $scope.$verb::<agent_configs::Entity>($argument).await,
+            Resource::Membership => $scope.$verb::<memberships::Entity>($argument).await,
+            Resource::Stat => $scope.$verb::<stats::Entity>($argument).await,
+            Resource::User => $scope.$verb::<users::Entity>($argument).await,
+            Resource::Team => $scope.$verb::<teams::Entity>($argument).await,
+            // Not deleted by anybody; the latter goes by partitions.
+            Resource::Organization | Resource::Event => $nothing,
+        }
+    };
+}
+
+impl SystemScope {
+    /// Removes what was deleted before `before` and what nothing refers to any more, in all
+    /// organizations: in batches of a thousand, each a unit of work with its audit rows and events.
+    /// It may be stopped between two of them. The role must be allowed to remove rows, which the
+    /// server's is not.
+    ///
+    /// # Errors
+    /// When the database refuses; what was removed until then is removed.
+    pub async fn purge(&self, before: Timestamp, stop: &CancellationToken) -> Result<Purged> {
+        let mut purged = Purged::default();
+        let ids = self.organization_ids().await?;
+        for resource in ORDER {
+            let mut rows = 0;
+            for org_id in &ids {
+                loop {
+                    if stop.is_cancelled() {
+                        purged.rows.push((resource, rows));
+                        purged.stopped = true;
+                        return Ok(purged);
+                    }
+                    let removed = self.remove_some(*org_id, resource, before).await?;
+                    rows += removed;
+                    if removed == 0 {
+                        break;
+                    }
+                }
+            }
+            purged.rows.push((resource, rows));
+        }
+        Ok(purged)
+    }
+
+    /// Returns what [`SystemScope::purge`] would remove, and removes nothing.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn purge_dry(&self, before: Timestamp, stop: &CancellationToken) -> Result<Purged> {
+        let mut purged = Purged::default();
+        let ids = self.organization_ids().await?;
+        for resource in ORDER {
+            let mut rows = 0;
+            for org_id in &ids {
+                if stop.is_cancelled() {
+                    purged.stopped = true;
+                    return Ok(purged);
+                }
+                rows += self.count_removable(*org_id, resource, before).await?;
+            }
+            purged.rows.push((resource, rows));
+        }
+        Ok(purged)
+    }
+
+    async fn remove_some(
+        &self,
+        org_id: OrganizationId,
+        resource: Resource,
+        before: Timestamp,
+    ) -> Result<u64> {
+        let work = move |tx: OrgTx| async move {
+            of_table!(resource, tx.remove_some(before), nothing: Ok(0))
+        };
+        self.store().write(&self.purging(org_id), work).await
+    }
+
+    async fn count_removable(
+        &self,
+        org_id: OrganizationId,
+        resource: Resource,
+        before: Timestamp,
+    ) -> Result<u64> {
+        let scope = self.store().org(&self.purging(org_id));
+        let count = of_table!(resource, scope.count_removable(before), nothing: Ok(0))?;
+        Ok(u64::try_from(count).unwrap_or_default())
+    }
+
+    fn purging(&self, org_id: OrganizationId) -> OrgContext {
+        OrgContext::for_job(org_id, "purge", self.request_id())
+    }
+
+    async fn organization_ids(&self) -> Result<Vec<OrganizationId>> {
+        let sql = "SELECT organization_ids() AS id";
+        let statement = Statement::from_string(DbBackend::Postgres, sql);
+        let rows = self.store().engine().read_unscoped(statement).await?;
+        let id = |row: &sea_orm::QueryResult| row.try_get("", "id").map_err(unreadable);
+        rows.iter().map(|row| id(row).map(OrganizationId::from_uuid)).collect()
+    }
+}

@@ -1,0 +1,158 @@
+//! The door: the only module that selects, inserts, updates or removes rows.
+//!
+//! Whatever goes through it names the organization, skips what is deleted, checks versions, and
+//! leaves an audit row and an event beside each change. Resources build on these verbs and have no
+//! others; `clippy.toml` forbids sea-orm's own everywhere else.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the module that all row access goes through"
+)]
+
+mod changes;
+mod read;
+mod write;
+
+use std::{marker::PhantomData, sync::Arc};
+
+use brownie_domain::{Clock, IdSource, OrganizationId, Timestamp};
+use sea_orm::{EntityTrait, FromQueryResult, QueryResult, Statement, sea_query::Expr};
+use uuid::Uuid;
+
+use crate::{
+    Error, OrgContext, Resource, Result,
+    engine::{Cause, Engine, Unit},
+    record::Records,
+};
+
+/// A table whose rows belong to exactly one organization, with the columns of every such table.
+pub(crate) trait TenantEntity: EntityTrait {
+    const RESOURCE: Resource;
+    const ORG_ID: Self::Column;
+    const ID: Self::Column;
+    const VERSION: Self::Column;
+    const CREATED_AT: Self::Column;
+    const CREATED_BY: Self::Column;
+    const UPDATED_AT: Self::Column;
+    const UPDATED_BY: Self::Column;
+    const DELETED_AT: Self::Column;
+    const DELETED_BY: Self::Column;
+    /// Columns whose values the audit log does not repeat.
+    const SECRETS: &'static [Self::Column];
+    /// Who refers to rows of this table: table and column. What is referred to is not removed; a
+    /// test compares this with the schema.
+    const REFERRED_BY: &'static [(&'static str, &'static str)];
+
+    /// Returns the id and the version of a row.
+    fn key_of(row: &Self::Model) -> (Uuid, i64);
+}
+
+/// Where time and ids come from.
+#[derive(Debug, Clone)]
+pub(crate) struct Sources {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn IdSource>,
+}
+
+/// A scope that reads.
+#[derive(Debug, Clone, Copy)]
+pub struct Reading;
+
+/// A scope that reads and writes, in one transaction.
+#[derive(Debug, Clone, Copy)]
+pub struct Writing;
+
+/// What a caller may touch: the rows of one organization.
+///
+/// `Mode` is [`Reading`] or [`Writing`]. The verbs that write exist on the latter only.
+#[derive(Debug)]
+pub struct OrgScope<Mode> {
+    conn: Conn,
+    ctx: OrgContext,
+    sources: Sources,
+    records: Records,
+    mode: PhantomData<Mode>,
+}
+
+#[derive(Debug)]
+enum Conn {
+    /// Each statement is a transaction of its own.
+    Pool(Engine),
+    /// All statements are one.
+    Unit(Box<Unit>),
+}
+
+impl OrgScope<Reading> {
+    pub(crate) fn reading(engine: Engine, ctx: OrgContext, sources: Sources) -> Self {
+        Self::new(Conn::Pool(engine), ctx, sources)
+    }
+}
+
+impl OrgScope<Writing> {
+    pub(crate) fn writing(unit: Unit, ctx: OrgContext, sources: Sources) -> Self {
+        Self::new(Conn::Unit(Box::new(unit)), ctx, sources)
+    }
+
+    /// Makes what was done last, together with its audit rows and events.
+    pub(crate) async fn commit(&self) -> Result<()> {
+        let Conn::Unit(unit) = &self.conn else { return Ok(()) };
+        let mut statements = self.records.statements(&self.ctx);
+        let last = statements.pop();
+        for statement in statements {
+            unit.rows(statement).await?;
+        }
+        unit.commit(last).await
+    }
+
+    pub(crate) async fn roll_back(&self) {
+        if let Conn::Unit(unit) = &self.conn {
+            unit.roll_back().await;
+        }
+    }
+
+    /// Returns why the whole unit may be done again, if it failed in a way that allows it.
+    pub(crate) async fn repeatable(&self) -> Option<Cause> {
+        match &self.conn {
+            Conn::Unit(unit) => unit.repeatable().await,
+            Conn::Pool(_) => None,
+        }
+    }
+}
+
+impl<Mode> OrgScope<Mode> {
+    fn new(conn: Conn, ctx: OrgContext, sources: Sources) -> Self {
+        Self { conn, ctx, sources, records: Records::default(), mode: PhantomData }
+    }
+
+    pub(crate) fn org_id(&self) -> OrganizationId {
+        self.ctx.org_id
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.sources.clock.now()
+    }
+
+    /// Runs a statement in this scope's bracket. For the verbs, and for functions of the schema that
+    /// do what the verbs cannot.
+    pub(crate) async fn rows(&self, statement: Statement) -> Result<Vec<QueryResult>> {
+        match &self.conn {
+            Conn::Pool(engine) => engine.read(self.ctx.org_id, statement).await,
+            Conn::Unit(unit) => unit.rows(statement).await,
+        }
+    }
+}
+
+fn life<E: TenantEntity>(live: bool) -> Expr {
+    use sea_orm::ColumnTrait;
+    if live { E::DELETED_AT.is_null() } else { E::DELETED_AT.is_not_null() }
+}
+
+/// Reads rows as a table's model.
+pub(crate) fn models<E: EntityTrait>(rows: &[QueryResult]) -> Result<Vec<E::Model>> {
+    rows.iter().map(|row| E::Model::from_query_result(row, "").map_err(unreadable)).collect()
+}
+
+/// A column that is not as the code expects it.
+pub(crate) fn unreadable(error: sea_orm::DbErr) -> Error {
+    Error::Database(Box::new(error))
+}

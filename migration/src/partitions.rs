@@ -1,0 +1,103 @@
+//! Partitions of the tables that grow with time: made ahead, dropped when they are old.
+
+use std::time::Duration;
+
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Statement};
+
+use crate::{
+    Database, Error,
+    run::{as_owner, locked},
+};
+
+/// How many months ahead there is a partition. Whoever runs the migrator once in that time never
+/// needs the default partition.
+const MONTHS_AHEAD: i32 = 3;
+
+/// A table that is dropped by the month.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimeTable {
+    /// Who did what.
+    AuditLog,
+    /// What others are told.
+    Outbox,
+    /// Measured values.
+    Stats,
+}
+
+impl TimeTable {
+    /// All of them; a test compares them with the schema.
+    pub const ALL: &'static [Self] = &[Self::AuditLog, Self::Outbox, Self::Stats];
+
+    /// Returns its name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AuditLog => "audit_log",
+            Self::Outbox => "outbox",
+            Self::Stats => "stats",
+        }
+    }
+}
+
+/// What was done, or would be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Maintained {
+    /// Partitions that were made.
+    pub made: Vec<String>,
+    /// Partitions that were dropped, with all their rows.
+    pub dropped: Vec<String>,
+}
+
+/// Makes the partitions of the months to come, and drops those that hold nothing younger than
+/// `retention` says of their table. With `dry_run` it only says what it would drop.
+///
+/// # Errors
+/// As [`Error`] tells. What was done until then is done.
+pub async fn maintain(
+    database: &Database,
+    retention: &[(TimeTable, Duration)],
+    dry_run: bool,
+) -> Result<Maintained, Error> {
+    locked(database, async |db| {
+        as_owner(db).await?;
+        let mut maintained = Maintained::default();
+        if !dry_run {
+            maintained.made = make_ahead(db).await?;
+        }
+        for (table, older_than) in retention {
+            for partition in expired(db, *table, *older_than).await? {
+                if !dry_run {
+                    // Of our own naming, and quoted all the same.
+                    let partition = partition.replace('"', "\"\"");
+                    db.execute_unprepared(&format!("DROP TABLE public.\"{partition}\"")).await?;
+                }
+                maintained.dropped.push(partition);
+            }
+        }
+        Ok(maintained)
+    })
+    .await
+}
+
+/// Makes the partitions of this month and those to come, as far as they are missing.
+pub(crate) async fn make_ahead(db: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
+    names(db, "SELECT make_partitions($1) AS name", [MONTHS_AHEAD.into()]).await
+}
+
+async fn expired(
+    db: &DatabaseConnection,
+    table: TimeTable,
+    older_than: Duration,
+) -> Result<Vec<String>, DbErr> {
+    let sql =
+        "SELECT expired_partitions($1::text::regclass, now() - make_interval(secs => $2)) AS name";
+    names(db, sql, [table.as_str().into(), older_than.as_secs_f64().into()]).await
+}
+
+async fn names<const N: usize>(
+    db: &DatabaseConnection,
+    sql: &str,
+    values: [sea_orm::Value; N],
+) -> Result<Vec<String>, DbErr> {
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
+    db.query_all_raw(statement).await?.iter().map(|row| row.try_get("", "name")).collect()
+}

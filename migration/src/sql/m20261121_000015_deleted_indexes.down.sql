@@ -1,0 +1,7 @@
+DROP INDEX teams_org_id_deleted_at_idx;
+DROP INDEX users_org_id_deleted_at_idx;
+DROP INDEX memberships_org_id_deleted_at_idx;
+DROP INDEX incidents_org_id_deleted_at_idx;
+DROP INDEX agent_configs_org_id_deleted_at_idx;
+DROP INDEX configs_org_id_deleted_at_idx;
+DROP INDEX stats_org_id_deleted_at_idx;

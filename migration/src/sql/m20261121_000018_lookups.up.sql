@@ -1,0 +1,45 @@
+-- What must be found before the organization is known. Each function returns only what a decision
+-- needs, and runs as brownie-lookup, which can read these columns and nothing else.
+GRANT USAGE, CREATE ON SCHEMA public TO "brownie-lookup";
+GRANT SELECT (id, slug, is_active, deleted_at) ON organizations TO "brownie-lookup";
+GRANT SELECT (org_id, id, email, password_hash, is_active, deleted_at, created_at)
+    ON users TO "brownie-lookup";
+
+-- The accounts that a mailbox can log in to, in one organization or in all; the oldest first.
+CREATE FUNCTION login_accounts(mailbox text, organization text, most integer)
+RETURNS TABLE (org_id uuid, id uuid, password_hash text)
+LANGUAGE sql STABLE SECURITY DEFINER ROWS 1
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT u.org_id, u.id, u.password_hash
+    FROM public.users AS u JOIN public.organizations AS o ON o.id = u.org_id
+    WHERE u.email = mailbox AND u.deleted_at IS NULL AND u.is_active AND u.password_hash IS NOT NULL
+      AND o.deleted_at IS NULL AND o.is_active
+      AND (organization IS NULL OR o.slug = organization)
+    ORDER BY u.created_at, u.org_id
+    LIMIT most
+$$;
+
+-- The ids of all organizations, for jobs that go through them one by one.
+CREATE FUNCTION organization_ids() RETURNS SETOF uuid
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT id FROM public.organizations ORDER BY id
+$$;
+
+REVOKE ALL ON FUNCTION login_accounts(text, text, integer), organization_ids() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION login_accounts(text, text, integer) TO "brownie-server";
+GRANT EXECUTE ON FUNCTION organization_ids() TO "brownie-migrator";
+ALTER FUNCTION login_accounts(text, text, integer) OWNER TO "brownie-lookup";
+ALTER FUNCTION organization_ids() OWNER TO "brownie-lookup";
+REVOKE CREATE ON SCHEMA public FROM "brownie-lookup";
+
+-- Whoever is a member of brownie-lookup reads what it reads. Nobody needs to be from here on.
+DO $$
+BEGIN
+    IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
+        REVOKE "brownie-lookup" FROM CURRENT_USER;
+    END IF;
+END
+$$;
