@@ -14,9 +14,9 @@ mod world;
 
 pub use chaos::{ChaosProxy, Mode};
 pub use client::{Answer, Client};
-pub use postgres::{Database, Postgres};
+pub use postgres::{Database, Postgres, TENANT_TABLES};
 pub use service::{Service, binary, run};
-pub use world::{Founded, new_incident, new_team, new_user};
+pub use world::{Founded, new_agent_config, new_incident, new_stat, new_team, new_user};
 
 /// Returns a port of 127.0.0.1 on which nobody listens.
 ///

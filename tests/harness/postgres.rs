@@ -253,6 +253,39 @@ impl Database {
     }
 }
 
+/// The tables of a migrated database that hold tenants' rows, and the column that says whose.
+pub const TENANT_TABLES: &str = "SELECT c.relname::text, a.attname::text
+    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+      AND NOT c.relispartition
+      AND a.attname = CASE c.relname WHEN 'organizations' THEN 'id' ELSE 'org_id' END
+    ORDER BY c.relname";
+
+impl Database {
+    /// Returns all rows of an organization as text, table by table, to compare with later.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub async fn rows_of(&self, org_id: uuid::Uuid) -> Vec<(String, String)> {
+        let client = self.connect().await;
+        let good = |outcome: Result<_, tokio_postgres::Error>| match outcome {
+            Ok(value) => value,
+            Err(error) => panic!("the rows cannot be read: {error}"),
+        };
+        let mut all = Vec::new();
+        for row in good(client.query(TENANT_TABLES, &[]).await) {
+            let (table, column): (String, String) = (row.get(0), row.get(1));
+            let sql = format!(
+                "SELECT coalesce(string_agg(to_jsonb(t)::text, E'\\n' ORDER BY t.id), '')
+                 FROM {table} t WHERE {column} = $1"
+            );
+            let rows = good(client.query(&sql, &[&org_id]).await);
+            all.push((table, rows.first().map(|row| row.get(0)).unwrap_or_default()));
+        }
+        all
+    }
+}
+
 impl Drop for Database {
     fn drop(&mut self) {
         if thread::panicking() {

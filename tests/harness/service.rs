@@ -69,10 +69,19 @@ impl Service {
     /// # Errors
     /// When it does not come up.
     pub async fn server(database_url: &str) -> Result<Self> {
-        let own = [
+        Self::server_with(database_url, &[]).await
+    }
+
+    /// Starts `brownie-server` on a migrated database, with settings of the test's own.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn server_with(database_url: &str, more: &[(&str, &str)]) -> Result<Self> {
+        let mut own = vec![
             ("DATABASE_URL", database_url.to_owned()),
             ("METADATA_JWT_SECRET", "a secret for tests, long enough for HS256".to_owned()),
         ];
+        own.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
         Self::start("brownie-server", &own).await
     }
 

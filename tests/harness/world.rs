@@ -1,11 +1,12 @@
 //! Organizations to test in, and things to put in them.
 
 use brownie_domain::{
-    Clock, Document, IdSource, IncidentStatus, Priority, RandomIds, RequestId, Role, Severity,
-    SystemClock, Tags, TeamId,
+    AgentType, Clock, Document, IdSource, IncidentStatus, Priority, RandomIds, RequestId, Role,
+    Severity, SystemClock, Tags, TeamId,
 };
 use brownie_persistence::{
-    NewIncident, NewTeam, NewUser, OrgContext, Principal, SignUp, Store, SystemContext, User,
+    NewAgentConfig, NewIncident, NewStat, NewTeam, NewUser, OrgContext, Principal, SignUp, Store,
+    SystemContext, User,
 };
 
 /// An organization with one team and one user, its admin.
@@ -113,5 +114,44 @@ pub fn new_incident(title: &str) -> NewIncident {
         tags: Tags::default(),
         metadata: Document::default(),
         idempotency_key: None,
+    }
+}
+
+/// An agent configuration to be created.
+///
+/// # Panics
+/// When `name` is none.
+pub fn new_agent_config(name: &str) -> NewAgentConfig {
+    NewAgentConfig {
+        name: good(name.parse()),
+        description: None,
+        agent_type: AgentType::Custom,
+        is_active: true,
+        config: Document::default(),
+        execution_timeout_seconds: 300,
+        max_retries: 3,
+        retry_delay_seconds: 60,
+        triggers: Document::default(),
+        conditions: Document::default(),
+        tags: Tags::default(),
+        metadata: Document::default(),
+    }
+}
+
+/// A value to be recorded.
+///
+/// # Panics
+/// When `name` is none.
+pub fn new_stat(name: &str) -> NewStat {
+    NewStat {
+        metric_name: good(name.parse()),
+        metric_type: good("gauge".parse()),
+        value: 1.0,
+        count: None,
+        timestamp: SystemClock.now(),
+        time_window: None,
+        labels: Document::default(),
+        description: None,
+        unit: None,
     }
 }

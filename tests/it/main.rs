@@ -17,3 +17,4 @@ mod http;
 mod migrator;
 mod schema;
 mod store;
+mod walls;

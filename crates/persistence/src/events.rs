@@ -15,11 +15,8 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::{
-    Error, OrgScope, Resource, Result, Store,
-    engine::Engine,
-    entity::outbox,
-    patch::Stored,
-    scope::{models, unreadable},
+    Error, OrgScope, Resource, Result, Store, engine::Engine, entity::outbox, patch::Stored,
+    scope::models,
 };
 
 /// Something that happened to a row.
@@ -72,7 +69,7 @@ impl<Mode> Events<'_, Mode> {
         let org_id = self.scope.org_id().as_uuid();
         let rows = self.scope.rows(query(sql, [org_id.into(), id.as_uuid().into()])).await?;
         let row = rows.first().ok_or(Error::NotFound { resource: Resource::Event })?;
-        row.try_get("", "position").map(EventCursor).map_err(unreadable)
+        Ok(EventCursor(row.try_get("position")?))
     }
 
     /// Returns up to `limit` events after a place, in order, and the place after the last of them.
@@ -179,5 +176,5 @@ async fn beat(engine: Engine, heart: Heart) {
 
 async fn horizon(engine: &Engine) -> Result<i64> {
     let rows = engine.read_unscoped(query("SELECT outbox_horizon() AS horizon", [])).await?;
-    rows.first().map_or(Ok(0), |row| row.try_get("", "horizon").map_err(unreadable))
+    Ok(rows.first().map_or(Ok(0), |row| row.try_get("horizon"))?)
 }

@@ -7,7 +7,6 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     OrgContext, OrgTx, Resource, Result, SystemScope,
     entity::{agent_configs, incidents, memberships, stats, teams, users},
-    scope::unreadable,
 };
 
 /// What was removed, or would be.
@@ -129,7 +128,6 @@ impl SystemScope {
         let sql = "SELECT organization_ids() AS id";
         let statement = Statement::from_string(DbBackend::Postgres, sql);
         let rows = self.store().engine().read_unscoped(statement).await?;
-        let id = |row: &sea_orm::QueryResult| row.try_get("", "id").map_err(unreadable);
-        rows.iter().map(|row| id(row).map(OrganizationId::from_uuid)).collect()
+        rows.iter().map(|row| Ok(OrganizationId::from_uuid(row.try_get("id")?))).collect()
     }
 }

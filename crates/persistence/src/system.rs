@@ -7,11 +7,11 @@ use brownie_domain::{
     EmailAddress, OrganizationId, OrganizationName, RequestId, Role, Slug, TeamId, TeamName,
     UserId, Username,
 };
-use sea_orm::{ActiveValue::Set, DbBackend, QueryResult, Statement, TryGetable};
+use sea_orm::{ActiveValue::Set, DbBackend, Statement};
 use uuid::Uuid;
 
 use crate::{
-    Error, OrgContext, Principal, Resource, Result, Store, SystemContext, User,
+    OrgContext, Principal, Resource, Result, Store, SystemContext, User,
     context::Actor,
     engine::Footing,
     entity::{organizations, teams, users},
@@ -150,9 +150,9 @@ impl SystemScope {
         rows.iter()
             .map(|row| {
                 Ok(Account {
-                    org_id: OrganizationId::from_uuid(column(row, "org_id")?),
-                    user_id: UserId::from_uuid(column(row, "id")?),
-                    password_hash: column(row, "password_hash")?,
+                    org_id: OrganizationId::from_uuid(row.try_get("org_id")?),
+                    user_id: UserId::from_uuid(row.try_get("id")?),
+                    password_hash: row.try_get("password_hash")?,
                 })
             })
             .collect()
@@ -184,8 +184,8 @@ impl SystemScope {
         let user = Stored { resource: Resource::User, id: user_id.as_uuid() };
         let mut memberships = Vec::new();
         for row in &rows {
-            let team: Option<Uuid> = column(row, "member_team")?;
-            let role: Option<String> = column(row, "member_role")?;
+            let team: Option<Uuid> = row.try_get("member_team")?;
+            let role: Option<String> = row.try_get("member_role")?;
             if let (Some(team), Some(role)) = (team, role) {
                 memberships.push((TeamId::from_uuid(team), user.read("role", role)?));
             }
@@ -193,8 +193,8 @@ impl SystemScope {
         Ok(Some(Principal {
             org_id,
             user_id,
-            home_team: TeamId::from_uuid(column(first, "home_team")?),
-            role: user.read("role", column::<String>(first, "role")?)?,
+            home_team: TeamId::from_uuid(first.try_get("home_team")?),
+            role: user.read("role", first.try_get::<_, String>("role")?)?,
             memberships,
         }))
     }
@@ -211,7 +211,7 @@ impl SystemScope {
             [ledger.into()],
         );
         let rows = self.store.engine().read_unscoped(exists).await?;
-        if !rows.first().map_or(Ok(false), |row| column(row, "answer"))? {
+        if !rows.first().map_or(Ok(false), |row| row.try_get("answer"))? {
             return Ok(Vec::new());
         }
         let names = Statement::from_string(
@@ -219,7 +219,7 @@ impl SystemScope {
             format!("SELECT version FROM \"{}\"", ledger.replace('"', "")),
         );
         let rows = self.store.engine().read_unscoped(names).await?;
-        rows.iter().map(|row| column(row, "version")).collect()
+        rows.iter().map(|row| Ok(row.try_get("version")?)).collect()
     }
 
     /// Finds out what stands between us and the rows: a pooler, and whether row-level security
@@ -241,8 +241,4 @@ impl SystemScope {
         let statement = Statement::from_string(DbBackend::Postgres, "SELECT 1 AS one");
         self.store.engine().read_unscoped(statement).await.map(drop)
     }
-}
-
-fn column<T: TryGetable>(row: &QueryResult, name: &'static str) -> Result<T> {
-    row.try_get("", name).map_err(|error| Error::Database(Box::new(error)))
 }

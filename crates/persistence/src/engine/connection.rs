@@ -8,11 +8,11 @@ use std::{
 
 use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
 use deadpool_postgres::ClientWrapper;
-use tokio::time::timeout;
+use tokio::{runtime::Handle, time::timeout};
 use tokio_postgres::NoTls;
 
 use super::connect::Target;
-use crate::PoolOptions;
+use crate::{Error, PoolOptions, Result};
 
 /// How long an idle connection is trusted without asking.
 const TRUSTED_IDLE: Duration = Duration::from_secs(5);
@@ -39,6 +39,8 @@ impl Deref for Connection {
 pub(crate) struct Connector {
     target: Target,
     session: String,
+    /// Where connections live. What is opened elsewhere ends when that does.
+    runtime: Handle,
     /// When a connection that had rested was last found dead.
     silence: Mutex<Option<Instant>>,
 }
@@ -51,8 +53,8 @@ impl std::fmt::Debug for Connector {
 }
 
 impl Connector {
-    pub(super) fn new(target: Target, options: &PoolOptions) -> Self {
-        Self { target, session: session_settings(options), silence: Mutex::new(None) }
+    pub(super) fn new(target: Target, options: &PoolOptions, runtime: Handle) -> Self {
+        Self { target, session: session_settings(options), runtime, silence: Mutex::new(None) }
     }
 
     /// Opens a connection with nothing set.
@@ -81,7 +83,7 @@ impl Connector {
 
 impl Connector {
     /// Opens a connection that is ready for work.
-    pub(super) async fn open(&self) -> Result<Connection, tokio_postgres::Error> {
+    pub(super) async fn open(&self) -> Result<Connection> {
         let client = self.connect().await?;
         client.batch_execute(&self.session).await?;
         let backend = client.query_one("SELECT pg_backend_pid()", &[]).await?.try_get(0)?;
@@ -93,7 +95,7 @@ impl Connector {
         &self,
         connection: &Connection,
         rested: Duration,
-    ) -> RecycleResult<tokio_postgres::Error> {
+    ) -> RecycleResult<Error> {
         if connection.is_closed() {
             return Err(RecycleError::message("closed"));
         }
@@ -104,7 +106,7 @@ impl Connector {
             return Ok(());
         }
         match timeout(PING_LIMIT, connection.simple_query("")).await {
-            Ok(answer) => answer.map(drop).map_err(RecycleError::Backend),
+            Ok(answer) => answer.map(drop).map_err(|error| RecycleError::Backend(error.into())),
             Err(_) => {
                 *self.silence.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
                 Err(RecycleError::message("an idle connection did not answer"))
@@ -119,17 +121,19 @@ pub(crate) struct Maker(pub(super) Arc<Connector>);
 
 impl Manager for Maker {
     type Type = Connection;
-    type Error = tokio_postgres::Error;
+    type Error = Error;
 
-    async fn create(&self) -> Result<Connection, tokio_postgres::Error> {
-        self.0.open().await
+    async fn create(&self) -> Result<Connection> {
+        let connector = Arc::clone(&self.0);
+        let opening = self.0.runtime.spawn(async move { connector.open().await });
+        opening.await.map_err(|error| Error::Unavailable(Some(Box::new(error))))?
     }
 
     async fn recycle(
         &self,
         connection: &mut Connection,
         metrics: &Metrics,
-    ) -> RecycleResult<tokio_postgres::Error> {
+    ) -> RecycleResult<Error> {
         self.0.reuse(connection, metrics.last_used()).await
     }
 }

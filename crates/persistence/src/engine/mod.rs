@@ -29,9 +29,9 @@ use std::{
 use brownie_domain::OrganizationId;
 use deadpool::managed::{Pool, PoolError};
 use futures_util::future::join3;
-use sea_orm::{QueryResult, Statement};
+use sea_orm::Statement;
 use tokio::{runtime::Handle, time::timeout};
-use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row, types::ToSql};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
@@ -71,7 +71,7 @@ impl Engine {
             Error::Settings("a store is made inside a tokio runtime that outlives it".to_owned())
         })?;
         let target = connect::target(&options.url)?;
-        let connector = Arc::new(Connector::new(target, options));
+        let connector = Arc::new(Connector::new(target, options, runtime.clone()));
         let pool = Pool::builder(Maker(Arc::clone(&connector)))
             .max_size(options.max_connections)
             .wait_timeout(Some(options.acquire_timeout))
@@ -95,40 +95,33 @@ impl Engine {
 
     /// Begins a unit of work that may write. Nothing is sent yet.
     pub(crate) async fn begin(&self, org: OrganizationId) -> Result<Unit> {
-        let engine = self.clone();
-        let client = self.spawn(async move { engine.acquire().await }).await?;
+        let client = self.acquire().await?;
         Ok(Unit::new(client, self.bracket("BEGIN", org), self.clone()))
     }
 
     /// Runs one reading statement for an organization.
-    pub(crate) async fn read(
-        &self,
-        org: OrganizationId,
-        statement: Statement,
-    ) -> Result<Vec<QueryResult>> {
+    pub(crate) async fn read(&self, org: OrganizationId, statement: Statement) -> Result<Vec<Row>> {
         self.run(Some(self.bracket("BEGIN READ ONLY", org)), statement).await
     }
 
     /// Runs one statement for no organization: those tables that belong to none, and the look-ups
     /// that must find the organization first.
-    pub(crate) async fn read_unscoped(&self, statement: Statement) -> Result<Vec<QueryResult>> {
+    pub(crate) async fn read_unscoped(&self, statement: Statement) -> Result<Vec<Row>> {
         self.run(None, statement).await
     }
 
-    async fn run(&self, bracket: Option<String>, statement: Statement) -> Result<Vec<QueryResult>> {
-        let engine = self.clone();
-        self.spawn(async move {
-            let mut tries = Tries::default();
-            loop {
-                let client = engine.acquire().await?;
-                let outcome = engine.run_on(client, bracket.as_deref(), statement.clone()).await;
-                match outcome.as_ref().err().and_then(Cause::of) {
-                    Some(cause) if tries.again(cause).await => {}
-                    _ => return outcome,
-                }
+    /// Runs where the caller is: a flight is sent whole or not at all, so a caller that is dropped
+    /// leaves a connection that is clean once the answers are in.
+    async fn run(&self, bracket: Option<String>, statement: Statement) -> Result<Vec<Row>> {
+        let mut tries = Tries::default();
+        loop {
+            let client = self.acquire().await?;
+            let outcome = self.run_on(client, bracket.as_deref(), statement.clone()).await;
+            match outcome.as_ref().err().and_then(Cause::of) {
+                Some(cause) if tries.again(cause).await => {}
+                _ => return outcome,
             }
-        })
-        .await
+        }
     }
 
     async fn run_on(
@@ -136,7 +129,7 @@ impl Engine {
         client: Object,
         bracket: Option<&str>,
         statement: Statement,
-    ) -> Result<Vec<QueryResult>> {
+    ) -> Result<Vec<Row>> {
         let work = flight(&client, bracket, statement);
         let outcome = patiently(self.doubt(), client.backend, self.limit(), work).await;
         if matches!(outcome, Err(Error::Unavailable(_) | Error::Timeout)) {
@@ -166,7 +159,7 @@ impl Engine {
         // The pool's own limits are for each step; this one is for all.
         match timeout(self.acquire_timeout * 2, self.pool.get()).await {
             Ok(Ok(client)) => Ok(client),
-            Ok(Err(PoolError::Backend(error))) => Err(error.into()),
+            Ok(Err(PoolError::Backend(error))) => Err(error),
             Ok(Err(other)) => Err(Error::Unavailable(Some(Box::new(other)))),
             Err(_) => Err(Error::Unavailable(None)),
         }
@@ -220,22 +213,17 @@ impl Ready {
         Ok(Self { statement, parameters })
     }
 
-    async fn run(&self, client: &Object) -> Result<Vec<QueryResult>> {
+    async fn run(&self, client: &Object) -> Result<Vec<Row>> {
         let parameters: Vec<&(dyn ToSql + Sync)> =
             self.parameters.iter().map(|parameter| parameter as _).collect();
-        let rows = client.query(&self.statement, &parameters).await?;
-        rows.iter().map(values::query_result).collect()
+        Ok(client.query(&self.statement, &parameters).await?)
     }
 }
 
 /// Sends bracket, statement and COMMIT without waiting in between. `join3` polls its futures in
 /// order, and tokio-postgres sends when first polled: all three are on their way, in this order,
 /// before the first answer is back. If the statement fails, the COMMIT rolls back.
-async fn flight(
-    client: &Object,
-    bracket: Option<&str>,
-    statement: Statement,
-) -> Result<Vec<QueryResult>> {
+async fn flight(client: &Object, bracket: Option<&str>, statement: Statement) -> Result<Vec<Row>> {
     let ready = Ready::on(client, statement).await?;
     let Some(bracket) = bracket else { return ready.run(client).await };
     let (begun, rows, ended) =

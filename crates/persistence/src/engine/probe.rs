@@ -111,9 +111,7 @@ impl Engine {
             FROM role";
         let rows = self.read_unscoped(Statement::from_string(DbBackend::Postgres, SQL)).await?;
         let Some(row) = rows.first() else { return Ok(None) };
-        let unreadable = |error| Error::Database(Box::new(error));
-        let name: String = row.try_get("", "name").map_err(unreadable)?;
-        let gap: Option<String> = row.try_get("", "gap").map_err(unreadable)?;
+        let (name, gap): (String, Option<String>) = (row.try_get("name")?, row.try_get("gap")?);
         Ok(gap.map(|gap| format!("the role {name} {gap}")))
     }
 }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use futures_util::future::join;
-use sea_orm::{QueryResult, Statement};
+use sea_orm::Statement;
 use tokio::{sync::Mutex, time::timeout};
+use tokio_postgres::Row;
 
 use super::{Cause, Engine, Object, Ready, discard, patiently};
 use crate::{Error, Result};
@@ -58,7 +59,7 @@ impl Unit {
     }
 
     /// Runs a statement and returns its rows.
-    pub(crate) async fn rows(&self, statement: Statement) -> Result<Vec<QueryResult>> {
+    pub(crate) async fn rows(&self, statement: Statement) -> Result<Vec<Row>> {
         self.session.lock().await.rows(statement).await
     }
 
@@ -70,7 +71,7 @@ impl Unit {
 }
 
 impl Session {
-    async fn rows(&mut self, statement: Statement) -> Result<Vec<QueryResult>> {
+    async fn rows(&mut self, statement: Statement) -> Result<Vec<Row>> {
         // What failed before may never have begun: another statement would run on its own.
         if self.failed {
             return Err(Error::UnitOver);

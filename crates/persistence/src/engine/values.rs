@@ -1,17 +1,12 @@
-//! Values between sea-query, whose statements we run, and tokio-postgres, which runs them.
+//! Values from sea-query, whose statements we run, to tokio-postgres, which runs them.
 //!
 //! Only the types that our schema has. Another one is an error by name, not a guess.
 
-use std::{collections::BTreeMap, error::Error as StdError};
+use std::error::Error as StdError;
 
 use bytes::BytesMut;
-use chrono::{DateTime, Utc};
-use sea_orm::{ProxyRow, QueryResult, Value};
-use tokio_postgres::{
-    Row,
-    types::{IsNull, ToSql, Type, to_sql_checked},
-};
-use uuid::Uuid;
+use sea_orm::Value;
+use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
 use crate::{Error, Result};
 
@@ -77,32 +72,6 @@ impl ToSql for Parameter {
     }
 
     to_sql_checked!();
-}
-
-/// Makes of a row what sea-orm's models read themselves from.
-pub(super) fn query_result(row: &Row) -> Result<QueryResult> {
-    let mut values = BTreeMap::new();
-    for (index, column) in row.columns().iter().enumerate() {
-        let value: Value = match *column.type_() {
-            Type::BOOL => row.try_get::<_, Option<bool>>(index)?.into(),
-            Type::INT2 => row.try_get::<_, Option<i16>>(index)?.into(),
-            Type::INT4 => row.try_get::<_, Option<i32>>(index)?.into(),
-            Type::INT8 => row.try_get::<_, Option<i64>>(index)?.into(),
-            Type::FLOAT8 => row.try_get::<_, Option<f64>>(index)?.into(),
-            Type::TEXT | Type::VARCHAR | Type::NAME => {
-                row.try_get::<_, Option<String>>(index)?.into()
-            }
-            Type::BYTEA => row.try_get::<_, Option<Vec<u8>>>(index)?.into(),
-            Type::JSON | Type::JSONB => row.try_get::<_, Option<serde_json::Value>>(index)?.into(),
-            Type::UUID => row.try_get::<_, Option<Uuid>>(index)?.into(),
-            Type::TIMESTAMPTZ => row.try_get::<_, Option<DateTime<Utc>>>(index)?.into(),
-            ref other => {
-                return Err(unsupported(&format!("column {} of type {other}", column.name())));
-            }
-        };
-        values.insert(column.name().to_owned(), value);
-    }
-    Ok(ProxyRow::new(values).into())
 }
 
 fn unsupported(what: &str) -> Error {

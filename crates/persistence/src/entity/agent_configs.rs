@@ -1,37 +1,32 @@
 use sea_orm::entity::prelude::*;
 
-#[derive(Debug, Clone, PartialEq, DeriveEntityModel)]
-#[sea_orm(table_name = "agent_configs")]
-pub struct Model {
+super::table! {
+    "agent_configs"
+
     #[sea_orm(primary_key, auto_increment = false)]
-    pub org_id: Uuid,
+    org_id: Uuid,
     #[sea_orm(primary_key, auto_increment = false)]
-    pub id: Uuid,
-    pub team_id: Uuid,
-    pub name: String,
-    pub description: Option<String>,
-    pub agent_type: String,
-    pub is_active: bool,
-    pub config: Json,
-    pub execution_timeout_seconds: i32,
-    pub max_retries: i32,
-    pub retry_delay_seconds: i32,
-    pub triggers: Json,
-    pub conditions: Json,
-    pub tags: Json,
-    pub config_metadata: Json,
-    pub created_at: DateTimeUtc,
-    pub created_by: Option<Uuid>,
-    pub updated_at: DateTimeUtc,
-    pub updated_by: Option<Uuid>,
-    pub deleted_at: Option<DateTimeUtc>,
-    pub deleted_by: Option<Uuid>,
-    pub version: i64,
+    id: Uuid,
+    team_id: Uuid,
+    name: String,
+    description: Option<String>,
+    agent_type: String,
+    is_active: bool,
+    config: Json,
+    execution_timeout_seconds: i32,
+    max_retries: i32,
+    retry_delay_seconds: i32,
+    triggers: Json,
+    conditions: Json,
+    tags: Json,
+    config_metadata: Json,
+    created_at: DateTimeUtc,
+    created_by: Option<Uuid>,
+    updated_at: DateTimeUtc,
+    updated_by: Option<Uuid>,
+    deleted_at: Option<DateTimeUtc>,
+    deleted_by: Option<Uuid>,
+    version: i64,
 }
-
-#[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
-pub enum Relation {}
-
-impl ActiveModelBehavior for ActiveModel {}
 
 super::tenant_entity!(AgentConfig, OrgId);

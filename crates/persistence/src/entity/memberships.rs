@@ -1,27 +1,22 @@
 use sea_orm::entity::prelude::*;
 
-#[derive(Debug, Clone, PartialEq, DeriveEntityModel)]
-#[sea_orm(table_name = "memberships")]
-pub struct Model {
+super::table! {
+    "memberships"
+
     #[sea_orm(primary_key, auto_increment = false)]
-    pub org_id: Uuid,
+    org_id: Uuid,
     #[sea_orm(primary_key, auto_increment = false)]
-    pub id: Uuid,
-    pub team_id: Uuid,
-    pub user_id: Uuid,
-    pub role: String,
-    pub created_at: DateTimeUtc,
-    pub created_by: Option<Uuid>,
-    pub updated_at: DateTimeUtc,
-    pub updated_by: Option<Uuid>,
-    pub deleted_at: Option<DateTimeUtc>,
-    pub deleted_by: Option<Uuid>,
-    pub version: i64,
+    id: Uuid,
+    team_id: Uuid,
+    user_id: Uuid,
+    role: String,
+    created_at: DateTimeUtc,
+    created_by: Option<Uuid>,
+    updated_at: DateTimeUtc,
+    updated_by: Option<Uuid>,
+    deleted_at: Option<DateTimeUtc>,
+    deleted_by: Option<Uuid>,
+    version: i64,
 }
-
-#[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
-pub enum Relation {}
-
-impl ActiveModelBehavior for ActiveModel {}
 
 super::tenant_entity!(Membership, OrgId);

@@ -2,6 +2,41 @@
 //! are the domain's types. `brownie-migration` makes the tables; a test compares the two.
 #![expect(unreachable_pub, reason = "sea-orm's derive makes its types pub")]
 
+use tokio_postgres::Row;
+
+/// Reads a model from a row whose columns are the model's, in its order, whatever comes after them.
+pub(crate) trait FromRow: Sized {
+    fn from_row(row: &Row) -> Result<Self, tokio_postgres::Error>;
+}
+
+/// Declares a table: its columns, in the order in which they are selected.
+macro_rules! table {
+    (
+        $name:literal
+        $($(#[$key:meta])* $column:ident: $type:ty,)+
+    ) => {
+        #[derive(Debug, Clone, PartialEq, DeriveEntityModel)]
+        #[sea_orm(table_name = $name)]
+        pub struct Model {
+            $($(#[$key])* pub $column: $type,)+
+        }
+
+        #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
+        pub enum Relation {}
+
+        impl ActiveModelBehavior for ActiveModel {}
+
+        impl crate::entity::FromRow for Model {
+            fn from_row(row: &tokio_postgres::Row) -> Result<Self, tokio_postgres::Error> {
+                let mut columns = 0..row.len();
+                let mut next = || columns.next().unwrap_or(row.len());
+                Ok(Self { $($column: row.try_get(next())?,)+ })
+            }
+        }
+    };
+}
+pub(crate) use table;
+
 /// Names the columns that every mutable table has, for [`crate::scope`]: the resource that a row is,
 /// the column
 /// that says whose it is, what the audit log must not repeat, and who refers to such rows.

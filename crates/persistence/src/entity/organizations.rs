@@ -1,28 +1,23 @@
 use sea_orm::entity::prelude::*;
 
-#[derive(Debug, Clone, PartialEq, DeriveEntityModel)]
-#[sea_orm(table_name = "organizations")]
-pub struct Model {
+super::table! {
+    "organizations"
+
     #[sea_orm(primary_key, auto_increment = false)]
-    pub id: Uuid,
-    pub name: String,
-    pub slug: String,
-    pub description: Option<String>,
-    pub is_active: bool,
-    pub max_teams: i32,
-    pub max_users_per_team: i32,
-    pub created_at: DateTimeUtc,
-    pub created_by: Option<Uuid>,
-    pub updated_at: DateTimeUtc,
-    pub updated_by: Option<Uuid>,
-    pub deleted_at: Option<DateTimeUtc>,
-    pub deleted_by: Option<Uuid>,
-    pub version: i64,
+    id: Uuid,
+    name: String,
+    slug: String,
+    description: Option<String>,
+    is_active: bool,
+    max_teams: i32,
+    max_users_per_team: i32,
+    created_at: DateTimeUtc,
+    created_by: Option<Uuid>,
+    updated_at: DateTimeUtc,
+    updated_by: Option<Uuid>,
+    deleted_at: Option<DateTimeUtc>,
+    deleted_by: Option<Uuid>,
+    version: i64,
 }
-
-#[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
-pub enum Relation {}
-
-impl ActiveModelBehavior for ActiveModel {}
 
 super::tenant_entity!(Organization, Id);

@@ -1,21 +1,16 @@
 use sea_orm::entity::prelude::*;
 
-#[derive(Debug, Clone, PartialEq, DeriveEntityModel)]
-#[sea_orm(table_name = "outbox")]
-pub struct Model {
+super::table! {
+    "outbox"
+
     #[sea_orm(primary_key, auto_increment = false)]
-    pub org_id: Uuid,
+    org_id: Uuid,
     #[sea_orm(primary_key, auto_increment = false)]
-    pub id: Uuid,
-    pub occurred_at: DateTimeUtc,
-    pub event: String,
-    pub resource: String,
-    pub resource_id: Uuid,
-    pub version: i64,
-    pub position: i64,
+    id: Uuid,
+    occurred_at: DateTimeUtc,
+    event: String,
+    resource: String,
+    resource_id: Uuid,
+    version: i64,
+    position: i64,
 }
-
-#[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
-pub enum Relation {}
-
-impl ActiveModelBehavior for ActiveModel {}

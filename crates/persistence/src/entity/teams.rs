@@ -1,30 +1,25 @@
 use sea_orm::entity::prelude::*;
 
-#[derive(Debug, Clone, PartialEq, DeriveEntityModel)]
-#[sea_orm(table_name = "teams")]
-pub struct Model {
+super::table! {
+    "teams"
+
     #[sea_orm(primary_key, auto_increment = false)]
-    pub org_id: Uuid,
+    org_id: Uuid,
     #[sea_orm(primary_key, auto_increment = false)]
-    pub id: Uuid,
-    pub name: String,
-    pub slug: String,
-    pub description: Option<String>,
-    pub is_active: bool,
-    pub permissions: Json,
-    pub created_at: DateTimeUtc,
-    pub created_by: Option<Uuid>,
-    pub updated_at: DateTimeUtc,
-    pub updated_by: Option<Uuid>,
-    pub deleted_at: Option<DateTimeUtc>,
-    pub deleted_by: Option<Uuid>,
-    pub version: i64,
+    id: Uuid,
+    name: String,
+    slug: String,
+    description: Option<String>,
+    is_active: bool,
+    permissions: Json,
+    created_at: DateTimeUtc,
+    created_by: Option<Uuid>,
+    updated_at: DateTimeUtc,
+    updated_by: Option<Uuid>,
+    deleted_at: Option<DateTimeUtc>,
+    deleted_by: Option<Uuid>,
+    version: i64,
 }
-
-#[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
-pub enum Relation {}
-
-impl ActiveModelBehavior for ActiveModel {}
 
 super::tenant_entity!(
     Team, OrgId,

@@ -1,12 +1,13 @@
 //! What the audit log says about a change: the fields that changed, before and after.
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue, IdenStatic, Iterable, QueryResult,
+    ActiveModelTrait, ActiveValue, IdenStatic, Iterable,
     sea_query::{Expr, Query, ReturningClause, sea_value_to_json_value},
 };
 use serde_json::{Map, Value, json};
+use tokio_postgres::Row;
 
-use super::{TenantEntity, unreadable};
+use super::TenantEntity;
 use crate::Result;
 
 /// What stands in for the value of a secret column.
@@ -88,12 +89,12 @@ pub(super) fn returning<E: TenantEntity>(changes: &E::ActiveModel) -> ReturningC
 }
 
 /// Reads what [`returning`] asked for, and leaves out what did not change.
-pub(super) fn of_update(row: &QueryResult) -> Result<Option<Value>> {
+pub(super) fn of_update(row: &Row) -> Result<Option<Value>> {
     let read = |column| -> Result<Map<String, Value>> {
-        if !row.column_names().iter().any(|name| name == column) {
+        if !row.columns().iter().any(|there| there.name() == column) {
             return Ok(Map::new());
         }
-        match row.try_get::<Value>("", column).map_err(unreadable)? {
+        match row.try_get(column)? {
             Value::Object(fields) => Ok(fields),
             _ => Ok(Map::new()),
         }

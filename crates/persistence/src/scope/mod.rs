@@ -16,17 +16,19 @@ mod write;
 use std::{marker::PhantomData, sync::Arc};
 
 use brownie_domain::{Clock, IdSource, OrganizationId, Timestamp};
-use sea_orm::{EntityTrait, FromQueryResult, QueryResult, Statement, sea_query::Expr};
+use sea_orm::{EntityTrait, Statement, sea_query::Expr};
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::{
     Error, OrgContext, Resource, Result,
     engine::{Cause, Engine, Unit},
+    entity::FromRow,
     record::Records,
 };
 
 /// A table whose rows belong to exactly one organization, with the columns of every such table.
-pub(crate) trait TenantEntity: EntityTrait {
+pub(crate) trait TenantEntity: EntityTrait<Model: FromRow> {
     const RESOURCE: Resource;
     const ORG_ID: Self::Column;
     const ID: Self::Column;
@@ -134,7 +136,7 @@ impl<Mode> OrgScope<Mode> {
 
     /// Runs a statement in this scope's bracket. For the verbs, and for functions of the schema that
     /// do what the verbs cannot.
-    pub(crate) async fn rows(&self, statement: Statement) -> Result<Vec<QueryResult>> {
+    pub(crate) async fn rows(&self, statement: Statement) -> Result<Vec<Row>> {
         match &self.conn {
             Conn::Pool(engine) => engine.read(self.ctx.org_id, statement).await,
             Conn::Unit(unit) => unit.rows(statement).await,
@@ -148,11 +150,9 @@ fn life<E: TenantEntity>(live: bool) -> Expr {
 }
 
 /// Reads rows as a table's model.
-pub(crate) fn models<E: EntityTrait>(rows: &[QueryResult]) -> Result<Vec<E::Model>> {
-    rows.iter().map(|row| E::Model::from_query_result(row, "").map_err(unreadable)).collect()
-}
-
-/// A column that is not as the code expects it.
-pub(crate) fn unreadable(error: sea_orm::DbErr) -> Error {
-    Error::Database(Box::new(error))
+pub(crate) fn models<E: EntityTrait>(rows: &[Row]) -> Result<Vec<E::Model>>
+where
+    E::Model: FromRow,
+{
+    rows.iter().map(|row| E::Model::from_row(row).map_err(Error::from)).collect()
 }

@@ -7,7 +7,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{OrgScope, TenantEntity, life, models, unreadable};
+use super::{OrgScope, TenantEntity, life, models};
 use crate::{Error, Result};
 
 impl<Mode> OrgScope<Mode> {
@@ -37,7 +37,7 @@ impl<Mode> OrgScope<Mode> {
     pub(crate) async fn count<E: TenantEntity>(&self, select: Select<E>) -> Result<i64> {
         let count = select.select_only().column_as(Expr::col(E::ID).count(), "count");
         match self.rows(count.build(DbBackend::Postgres)).await?.first() {
-            Some(row) => row.try_get("", "count").map_err(unreadable),
+            Some(row) => Ok(row.try_get("count")?),
             None => Ok(0),
         }
     }

@@ -8,7 +8,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{OrgScope, TenantEntity, Writing, changes, life, models, unreadable};
+use super::{OrgScope, TenantEntity, Writing, changes, life, models};
 use crate::{Error, Result, record::Verb};
 
 /// How many rows one statement writes at most, where many are to be written.
@@ -241,8 +241,8 @@ impl OrgScope<Writing> {
     ) -> Result<u64> {
         let rows = self.rows(statement).await?;
         for row in &rows {
-            let id = row.try_get("", E::ID.as_str()).map_err(unreadable)?;
-            let version: i64 = row.try_get("", E::VERSION.as_str()).map_err(unreadable)?;
+            let id = row.try_get(E::ID.as_str())?;
+            let version: i64 = row.try_get(E::VERSION.as_str())?;
             self.record::<E>(verb, id, Version::try_from(version).unwrap_or(Version::FIRST), None);
         }
         Ok(rows.len() as u64)
