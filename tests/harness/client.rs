@@ -27,6 +27,39 @@ impl Answer {
     }
 }
 
+/// A stream of Server-Sent Events.
+#[derive(Debug)]
+pub struct Stream {
+    response: reqwest::Response,
+    rest: String,
+}
+
+impl Stream {
+    /// Returns the id and the data of the next event, or none when the stream has ended. Comments
+    /// are passed over.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub async fn next(&mut self) -> Result<Option<(String, Value)>> {
+        loop {
+            while let Some(end) = self.rest.find("\n\n") {
+                let message: String = self.rest.drain(..end + 2).collect();
+                let field = |name: &str| {
+                    message.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned)
+                };
+                let event = field("id: ").zip(field("data: "));
+                if let Some((id, data)) = event {
+                    return Ok(Some((id, serde_json::from_str(&data)?)));
+                }
+            }
+            match self.response.chunk().await? {
+                Some(chunk) => self.rest.push_str(std::str::from_utf8(&chunk)?),
+                None => return Ok(None),
+            }
+        }
+    }
+}
+
 /// Somebody who asks.
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -109,6 +142,24 @@ impl Client {
     /// When there is no answer.
     pub async fn delete(&self, path: &str, etag: &str) -> Result<Answer> {
         self.send(Method::DELETE, path, &[("If-Match", etag)], None).await
+    }
+
+    /// Opens a stream of Server-Sent Events.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn stream(&self, path: &str, last_seen: Option<&str>) -> Result<Stream> {
+        let mut request = self.http.get(format!("{}{path}", self.base));
+        request = request.header("Accept", "text/event-stream");
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(id) = last_seen {
+            request = request.header("Last-Event-ID", id);
+        }
+        let response = request.send().await?;
+        ensure!(response.status() == 200, "the stream is refused: {}", response.status());
+        Ok(Stream { response, rest: String::new() })
     }
 
     /// Sends anything.

@@ -13,7 +13,7 @@ mod service;
 mod world;
 
 pub use chaos::{ChaosProxy, Mode};
-pub use client::{Answer, Client};
+pub use client::{Answer, Client, Stream};
 pub use postgres::{Database, Postgres, TENANT_TABLES};
 pub use service::{Service, binary, run};
 pub use world::{Founded, new_agent_config, new_incident, new_stat, new_team, new_user};

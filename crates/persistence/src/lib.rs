@@ -49,6 +49,7 @@ mod incidents;
 mod memberships;
 mod organizations;
 mod patch;
+mod principals;
 mod purge;
 mod record;
 mod scope;

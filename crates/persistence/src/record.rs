@@ -36,6 +36,8 @@ impl Verb {
 /// A change, as [`WRITE`] reads it.
 #[derive(Debug, Serialize)]
 struct Record {
+    #[serde(skip)]
+    kind: Resource,
     audit_id: Uuid,
     event_id: Uuid,
     at: Timestamp,
@@ -84,6 +86,7 @@ impl Records {
             audit_id: sources.ids.next(at),
             event_id: sources.ids.next(at),
             at,
+            kind: resource,
             resource: resource.as_str(),
             event: format!("{resource}.{}", verb.as_str()),
             id,
@@ -91,6 +94,17 @@ impl Records {
             changes,
         };
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(record);
+    }
+
+    /// Tells whether it may have changed who may do what.
+    pub(crate) fn change_roles(&self) -> bool {
+        let records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        records.iter().any(|record| {
+            matches!(
+                record.kind,
+                Resource::Membership | Resource::Organization | Resource::Team | Resource::User
+            )
+        })
     }
 
     /// Returns the statements that write the audit rows and the events: one for most units, none if

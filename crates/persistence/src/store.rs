@@ -8,6 +8,7 @@ use crate::{
     Error, OrgContext, OrgScope, Reading, Result, SystemContext, SystemScope, Writing,
     engine::{Engine, Tries},
     events::Heart,
+    principals::Principals,
     scope::Sources,
 };
 
@@ -67,6 +68,7 @@ pub struct Store {
     engine: Engine,
     sources: Sources,
     heart: Heart,
+    principals: Arc<Principals>,
 }
 
 impl Store {
@@ -89,7 +91,12 @@ impl Store {
         ids: Arc<dyn IdSource>,
     ) -> Result<Self> {
         let engine = Engine::new(options)?;
-        Ok(Self { engine, sources: Sources { clock, ids }, heart: Heart::default() })
+        Ok(Self {
+            engine,
+            sources: Sources { clock, ids },
+            heart: Heart::default(),
+            principals: Arc::default(),
+        })
     }
 
     /// Returns what `ctx` may read.
@@ -109,7 +116,12 @@ impl Store {
     /// [`Error::Unavailable`] when no connection is to be had.
     pub async fn begin(&self, ctx: &OrgContext) -> Result<OrgTx> {
         let unit = self.engine.begin(ctx.org_id).await?;
-        Ok(OrgTx(Arc::new(OrgScope::writing(unit, *ctx, self.sources.clone()))))
+        Ok(OrgTx(Arc::new(OrgScope::writing(
+            unit,
+            *ctx,
+            self.sources.clone(),
+            Arc::clone(&self.principals),
+        ))))
     }
 
     /// Runs a unit of work to its end in a task of its own: commits if `work` returns `Ok`, rolls
@@ -168,6 +180,10 @@ impl Store {
 
     pub(crate) fn heart(&self) -> &Heart {
         &self.heart
+    }
+
+    pub(crate) fn principals(&self) -> &Principals {
+        &self.principals
     }
 
     pub(crate) fn sources(&self) -> &Sources {

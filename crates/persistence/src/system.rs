@@ -159,11 +159,28 @@ impl SystemScope {
     }
 
     /// Returns a user as the database knows them now, or none if they may not come in: unknown,
-    /// deleted, inactive, or of an organization that is.
+    /// deleted, inactive, or of an organization that is. "Now" may be up to a second ago as far as
+    /// other processes' changes are concerned; those of this store count at once.
     ///
     /// # Errors
     /// When the database cannot answer.
     pub async fn principal(
+        &self,
+        org_id: OrganizationId,
+        user_id: UserId,
+    ) -> Result<Option<Principal>> {
+        let asked = match self.store.principals().get(org_id, user_id) {
+            Ok(principal) => return Ok(Some(principal)),
+            Err(asked) => asked,
+        };
+        let principal = self.ask_for_principal(org_id, user_id).await?;
+        if let Some(principal) = &principal {
+            self.store.principals().put(asked, principal);
+        }
+        Ok(principal)
+    }
+
+    async fn ask_for_principal(
         &self,
         org_id: OrganizationId,
         user_id: UserId,

@@ -1,7 +1,9 @@
 //! The API as clients meet it, on the real server with a real PostgreSQL.
 
 mod bad_input;
+mod events;
 mod isolation;
+mod limits;
 mod permissions;
 mod resources;
 
@@ -17,7 +19,7 @@ pub(crate) struct Here {
     pub(crate) org_id: String,
     pub(crate) team_id: String,
     pub(crate) user_id: String,
-    _database: Database,
+    pub(crate) database: Database,
 }
 
 impl Here {
@@ -33,7 +35,7 @@ impl Here {
             user_id: member("id"),
             service,
             admin,
-            _database: database,
+            database,
         })
     }
 

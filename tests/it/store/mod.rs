@@ -2,8 +2,10 @@
 //! organization of its own. On PostgreSQL each has a database, too; `embedded.rs` runs all of them
 //! one after the other on the embedded engine.
 
+mod events;
 mod incidents;
 mod isolation;
+mod lifecycle;
 mod memberships;
 mod others;
 mod records;
@@ -67,6 +69,9 @@ suite! {
         an_agent_configuration_is_kept_as_sent,
         statistics_are_listed_by_their_own_time,
         the_organization_changes_itself;
+    lifecycle:
+        a_team_takes_what_is_in_it_along_and_brings_it_back,
+        a_name_that_was_taken_meanwhile_keeps_the_old_one_away;
     isolation:
         another_organizations_rows_are_not_there,
         a_unit_that_fails_leaves_nothing,

@@ -44,6 +44,51 @@ async fn a_change_leaves_one_audit_row_and_one_event() {
 }
 
 #[tokio::test]
+async fn an_audit_row_says_what_changed_and_repeats_no_secret() {
+    let database = Postgres::shared().database();
+    let store = super::open(database.url());
+    let org = Founded::new(&store, "diff").await;
+    let home = org.team_id;
+    let user = store
+        .write(&org.ctx, move |tx| async move {
+            let mut new = harness::new_user("ada", home, brownie_domain::Role::Viewer);
+            new.password_hash = Some("$argon2id$canary".to_owned());
+            tx.users().create(new).await
+        })
+        .await
+        .unwrap();
+    let (id, version) = (user.id, user.stamps.version);
+    store
+        .write(&org.ctx, move |tx| async move {
+            let patch = brownie_persistence::UserPatch {
+                full_name: brownie_domain::Change::Set("Ada Lovelace".parse()?),
+                // What it is already: no change.
+                is_active: Some(true),
+                role: Some(brownie_domain::Role::Member),
+                ..Default::default()
+            };
+            Ok::<_, anyhow::Error>(tx.users().update(id, version, patch).await?)
+        })
+        .await
+        .unwrap();
+    let client = database.connect().await;
+    let sql = "SELECT changes FROM audit_log WHERE resource_id = $1 ORDER BY version";
+    let rows = client.query(sql, &[&id.as_uuid()]).await.unwrap();
+    let changes: Vec<serde_json::Value> = rows.iter().map(|row| row.get(0)).collect();
+    assert_eq!(changes[0]["username"], serde_json::json!({"after": "ada"}));
+    assert_eq!(changes[0]["password_hash"], serde_json::json!({"after": "[hidden]"}));
+    assert_eq!(
+        changes[1],
+        serde_json::json!({
+            "full_name": {"before": null, "after": "Ada Lovelace"},
+            "role": {"before": "viewer", "after": "member"},
+        })
+    );
+    let canary = "SELECT 1 FROM audit_log WHERE audit_log::text LIKE '%canary%'";
+    assert!(client.query(canary, &[]).await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn a_statement_that_failed_cannot_be_committed_over() {
     let database = Postgres::shared().database();
     let store = super::open(database.url());

@@ -124,6 +124,7 @@ macro_rules! stays_at_home {
     }};
 }
 
+#[expect(clippy::too_many_lines, reason = "it is a table: a line for each method")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_method_of_any_handle_reaches_another_organization() {
     let database = Postgres::shared().database();

@@ -24,6 +24,7 @@ use crate::{
     Error, OrgContext, Resource, Result,
     engine::{Cause, Engine, Unit},
     entity::FromRow,
+    principals::Principals,
     record::Records,
 };
 
@@ -73,6 +74,8 @@ pub struct OrgScope<Mode> {
     ctx: OrgContext,
     sources: Sources,
     records: Records,
+    /// Who must be asked for again once this has changed people's roles.
+    principals: Option<Arc<Principals>>,
     mode: PhantomData<Mode>,
 }
 
@@ -86,13 +89,18 @@ enum Conn {
 
 impl OrgScope<Reading> {
     pub(crate) fn reading(engine: Engine, ctx: OrgContext, sources: Sources) -> Self {
-        Self::new(Conn::Pool(engine), ctx, sources)
+        Self::new(Conn::Pool(engine), ctx, sources, None)
     }
 }
 
 impl OrgScope<Writing> {
-    pub(crate) fn writing(unit: Unit, ctx: OrgContext, sources: Sources) -> Self {
-        Self::new(Conn::Unit(Box::new(unit)), ctx, sources)
+    pub(crate) fn writing(
+        unit: Unit,
+        ctx: OrgContext,
+        sources: Sources,
+        principals: Arc<Principals>,
+    ) -> Self {
+        Self::new(Conn::Unit(Box::new(unit)), ctx, sources, Some(principals))
     }
 
     /// Makes what was done last, together with its audit rows and events.
@@ -103,7 +111,14 @@ impl OrgScope<Writing> {
         for statement in statements {
             unit.rows(statement).await?;
         }
-        unit.commit(last).await
+        let outcome = unit.commit(last).await;
+        // Also when nobody knows whether it took effect.
+        if let Some(principals) = &self.principals
+            && self.records.change_roles()
+        {
+            principals.forget(self.ctx.org_id);
+        }
+        outcome
     }
 
     pub(crate) async fn roll_back(&self) {
@@ -122,8 +137,13 @@ impl OrgScope<Writing> {
 }
 
 impl<Mode> OrgScope<Mode> {
-    fn new(conn: Conn, ctx: OrgContext, sources: Sources) -> Self {
-        Self { conn, ctx, sources, records: Records::default(), mode: PhantomData }
+    fn new(
+        conn: Conn,
+        ctx: OrgContext,
+        sources: Sources,
+        principals: Option<Arc<Principals>>,
+    ) -> Self {
+        Self { conn, ctx, sources, records: Records::default(), principals, mode: PhantomData }
     }
 
     pub(crate) fn org_id(&self) -> OrganizationId {
