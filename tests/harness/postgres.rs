@@ -317,7 +317,7 @@ fn keep(bin: &Path, dir: &Path, port: u16, settings: &[&str], owner: Option<u32>
     as_user(&mut script, owner).spawn().context("starting postgres")
 }
 
-fn as_user(command: &mut Command, owner: Option<u32>) -> &mut Command {
+pub(crate) fn as_user(command: &mut Command, owner: Option<u32>) -> &mut Command {
     match owner {
         Some(uid) => command.uid(uid).gid(uid),
         None => command,
@@ -325,7 +325,7 @@ fn as_user(command: &mut Command, owner: Option<u32>) -> &mut Command {
 }
 
 /// Returns whom a root's cluster runs as; none when we are not root.
-fn unprivileged_user() -> Result<Option<u32>> {
+pub(crate) fn unprivileged_user() -> Result<Option<u32>> {
     if id(&[])? != Some(0) {
         return Ok(None);
     }

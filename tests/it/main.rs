@@ -8,6 +8,7 @@
 )]
 
 mod binaries;
+mod cuts;
 mod documents;
 mod durability;
 mod embedded;
@@ -15,6 +16,7 @@ mod faults;
 mod house;
 mod http;
 mod migrator;
+mod pooler;
 mod schema;
 mod store;
 mod walls;

@@ -1,0 +1,101 @@
+//! A private PgBouncer in front of the private PostgreSQL. `tests/parts/install-pgbouncer.sh` brings
+//! the programs.
+
+use std::{
+    env, fs,
+    net::TcpStream,
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::postgres::{as_user, unprivileged_user};
+
+/// How connections are shared out.
+#[derive(Debug, Clone, Copy)]
+pub enum PoolMode {
+    /// A server connection for as long as a client has its own.
+    Session,
+    /// A server connection for each transaction.
+    Transaction,
+}
+
+/// A running pooler.
+#[derive(Debug)]
+pub struct PgBouncer {
+    child: Child,
+    port: u16,
+    _dir: tempfile::TempDir,
+}
+
+impl PgBouncer {
+    /// Starts the PgBouncer of a version (`1.18` or `1.24`) before the PostgreSQL on a port.
+    /// `prepared` is `max_prepared_statements`, which 1.18 does not have.
+    ///
+    /// # Errors
+    /// When it is not installed or does not start.
+    pub fn start(
+        version: &str,
+        postgres: u16,
+        mode: PoolMode,
+        prepared: Option<u32>,
+    ) -> Result<Self> {
+        #[expect(clippy::disallowed_methods, reason = "the tests' own setting")]
+        let parts = env::var("BROWNIE_PARTS").unwrap_or("/var/tmp/brownie-parts".to_owned());
+        let program = PathBuf::from(parts).join(format!("pgbouncer-{version}/run"));
+        ensure!(
+            program.exists(),
+            "{} is not there: run tests/parts/install-pgbouncer.sh",
+            program.display()
+        );
+        let dir = tempfile::tempdir()?;
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755))?;
+        let users = dir.path().join("users.txt");
+        fs::write(&users, "\"postgres\" \"\"\n\"brownie-server\" \"\"\n")?;
+        let port = crate::free_port()?;
+        let mode = match mode {
+            PoolMode::Session => "session",
+            PoolMode::Transaction => "transaction",
+        };
+        let prepared =
+            prepared.map(|most| format!("max_prepared_statements = {most}\n")).unwrap_or_default();
+        let settings = dir.path().join("pgbouncer.ini");
+        fs::write(
+            &settings,
+            format!(
+                "[databases]\n* = host=127.0.0.1 port={postgres}\n[pgbouncer]\n\
+                 listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
+                 auth_type = trust\nauth_file = {}\npool_mode = {mode}\ndefault_pool_size = 4\n\
+                 server_login_retry = 1\n{prepared}",
+                users.display()
+            ),
+        )?;
+        let mut command = Command::new(program);
+        command.arg(&settings).stdin(Stdio::null()).stdout(Stdio::null());
+        command.stderr(fs::File::create(dir.path().join("log"))?);
+        let child = as_user(&mut command, unprivileged_user()?).spawn().context("pgbouncer")?;
+        let pooler = Self { child, port, _dir: dir };
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            ensure!(Instant::now() < deadline, "PgBouncer {version} does not listen");
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(pooler)
+    }
+
+    /// Returns the port that it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+impl Drop for PgBouncer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
