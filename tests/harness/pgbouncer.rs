@@ -1,4 +1,4 @@
-//! A private PgBouncer in front of the private PostgreSQL. `tests/parts/install-pgbouncer.sh` brings
+//! A private `PgBouncer` in front of the private PostgreSQL. `tests/parts/install-pgbouncer.sh` brings
 //! the programs.
 
 use std::{
@@ -33,7 +33,7 @@ pub struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// Starts the PgBouncer of a version (`1.18` or `1.24`) before the PostgreSQL on a port.
+    /// Starts the `PgBouncer` of a version (`1.18` or `1.24`) before the PostgreSQL on a port.
     /// `prepared` is `max_prepared_statements`, which 1.18 does not have.
     ///
     /// # Errors

@@ -178,8 +178,6 @@ impl AgentConfigs<'_, Writing> {
     /// [`Error::NotFound`] when there is no such team, [`Error::AlreadyExists`] when the team has
     /// one of that name.
     pub async fn create(&self, team_id: TeamId, new: NewAgentConfig) -> Result<AgentConfig> {
-        // Nobody deletes the team meanwhile and leaves this behind.
-        self.scope.hold::<teams::Entity>(team_id.as_uuid()).await?;
         let row = agent_configs::ActiveModel {
             team_id: Set(team_id.as_uuid()),
             name: Set(new.name.into()),
@@ -196,7 +194,12 @@ impl AgentConfigs<'_, Writing> {
             config_metadata: Set(new.metadata.into()),
             ..Default::default()
         };
-        self.scope.insert::<agent_configs::Entity>(row).await?.try_into()
+        // Nobody deletes the team meanwhile and leaves this behind.
+        self.scope
+            .insert_into::<teams::Entity, agent_configs::Entity>(team_id.as_uuid(), row, None)
+            .await?
+            .ok_or(Error::UnitOver)?
+            .try_into()
     }
 
     /// Changes an agent configuration that is still at version `expected`.

@@ -189,8 +189,6 @@ impl Incidents<'_, Writing> {
     /// [`Error::NotFound`] when there is no such team or assignee; [`Error::AlreadyExists`] when
     /// another team has used the key.
     pub async fn create(&self, team_id: TeamId, new: NewIncident) -> Result<Created> {
-        // Nobody deletes the team meanwhile and leaves this behind.
-        self.scope.hold::<teams::Entity>(team_id.as_uuid()).await?;
         let now = self.scope.now();
         let mut progress = Progress::NEW.transition(new.status, now)?;
         if new.status != IncidentStatus::Open {
@@ -214,7 +212,7 @@ impl Incidents<'_, Writing> {
             ..columns(progress)
         };
         let Some(key) = new.idempotency_key else {
-            let row = self.scope.insert::<incidents::Entity>(row).await?;
+            let row = self.put_in(team_id, row, None).await?.ok_or(Error::UnitOver)?;
             return Ok(Created::New(row.try_into()?));
         };
         let same_key =
@@ -223,7 +221,7 @@ impl Incidents<'_, Writing> {
                 .target_and_where(Expr::col(incidents::Column::IdempotencyKey).is_not_null())
                 .do_nothing()
                 .to_owned();
-        if let Some(row) = self.scope.insert_unless::<incidents::Entity>(row, same_key).await? {
+        if let Some(row) = self.put_in(team_id, row, Some(same_key)).await? {
             return Ok(Created::New(row.try_into()?));
         }
         let with_key = self
@@ -239,6 +237,17 @@ impl Incidents<'_, Writing> {
             return Err(Error::AlreadyExists { resource, field });
         }
         Ok(Created::Before(before))
+    }
+
+    /// Nobody deletes the team meanwhile and leaves the incident behind.
+    async fn put_in(
+        &self,
+        team_id: TeamId,
+        row: incidents::ActiveModel,
+        conflict: Option<OnConflict>,
+    ) -> Result<Option<incidents::Model>> {
+        let team_id = team_id.as_uuid();
+        self.scope.insert_into::<teams::Entity, incidents::Entity>(team_id, row, conflict).await
     }
 
     /// Changes an incident that is still at version `expected`.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures_util::future::join;
+use futures_util::future::{join, join3};
 use sea_orm::Statement;
 use tokio::{sync::Mutex, time::timeout};
 use tokio_postgres::Row;
@@ -60,7 +60,17 @@ impl Unit {
 
     /// Runs a statement and returns its rows.
     pub(crate) async fn rows(&self, statement: Statement) -> Result<Vec<Row>> {
-        self.session.lock().await.rows(statement).await
+        let (rows, _) = self.session.lock().await.rows(statement, None).await?;
+        Ok(rows)
+    }
+
+    /// Runs two statements, the second without waiting for the first, and returns the rows of both.
+    pub(crate) async fn rows_of_both(
+        &self,
+        first: Statement,
+        second: Statement,
+    ) -> Result<(Vec<Row>, Vec<Row>)> {
+        self.session.lock().await.rows(first, Some(second)).await
     }
 
     /// Returns why the whole unit may be done again, if it failed in a way that left nothing behind
@@ -71,7 +81,11 @@ impl Unit {
 }
 
 impl Session {
-    async fn rows(&mut self, statement: Statement) -> Result<Vec<Row>> {
+    async fn rows(
+        &mut self,
+        first: Statement,
+        second: Option<Statement>,
+    ) -> Result<(Vec<Row>, Vec<Row>)> {
         // What failed before may never have begun: another statement would run on its own.
         if self.failed {
             return Err(Error::UnitOver);
@@ -83,11 +97,26 @@ impl Session {
         // goes on must not commit half of it.
         self.failed = true;
         let work = async {
-            let ready = Ready::on(client, statement).await?;
-            let Some(bracket) = bracket else { return ready.run(client).await };
-            let (begun, rows) = join(client.batch_execute(&bracket), ready.run(client)).await;
+            let first = Ready::on(client, first).await?;
+            let second = match second {
+                Some(second) => Some(Ready::on(client, second).await?),
+                None => None,
+            };
+            let bracketed = async {
+                match &bracket {
+                    Some(bracket) => client.batch_execute(bracket).await,
+                    None => Ok(()),
+                }
+            };
+            let go_on = async {
+                match &second {
+                    Some(second) => second.run(client).await,
+                    None => Ok(Vec::new()),
+                }
+            };
+            let (begun, first, second) = join3(bracketed, first.run(client), go_on).await;
             begun?;
-            rows
+            Ok((first?, second?))
         };
         let (doubt, limit) = (self.engine.doubt(), self.engine.limit());
         let outcome = patiently(doubt, client.backend, limit, work).await;

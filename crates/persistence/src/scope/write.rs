@@ -3,12 +3,13 @@
 use brownie_domain::{Timestamp, Version};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, DbBackend, EntityTrait, IdenStatic, Iterable, QueryFilter,
-    QuerySelect, QueryTrait, Value,
+    QuerySelect, QueryTrait, Select, Value,
     sea_query::{Expr, ExprTrait, LockType, OnConflict, Query, ReturningClause, SelectStatement},
 };
+use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{OrgScope, TenantEntity, Writing, changes, life, models};
+use super::{Conn, OrgScope, TenantEntity, Writing, changes, life, models};
 use crate::{Error, Result, record::Verb};
 
 /// How many rows one statement writes at most, where many are to be written.
@@ -34,9 +35,13 @@ impl OrgScope<Writing> {
     }
 
     async fn locked<E: TenantEntity>(&self, id: Uuid, lock: LockType) -> Result<E::Model> {
-        let select = self.select::<E>().filter(E::ID.eq(id)).lock(lock);
+        let select = self.select_locked::<E>(id, lock);
         let row = self.all::<E>(select).await?.into_iter().next();
         row.ok_or(Error::NotFound { resource: E::RESOURCE })
+    }
+
+    fn select_locked<E: TenantEntity>(&self, id: Uuid, lock: LockType) -> Select<E> {
+        self.select::<E>().filter(E::ID.eq(id)).lock(lock)
     }
 
     /// Writes a new row under a new id.
@@ -51,25 +56,69 @@ impl OrgScope<Writing> {
         id: Uuid,
         row: E::ActiveModel,
     ) -> Result<E::Model> {
-        self.insert_with::<E>(id, row, None).await?.ok_or(Error::UnitOver)
+        self.insert_with::<E>(id, row).await?.ok_or(Error::UnitOver)
     }
 
-    /// Writes a new row, unless `conflict` finds that it is there already.
-    pub(crate) async fn insert_unless<E: TenantEntity>(
+    /// Writes a new row into a thing that must be live, and holds that: both in one flight. Returns
+    /// none if `conflict` finds the row there already.
+    pub(crate) async fn insert_into<P: TenantEntity, E: TenantEntity>(
         &self,
+        into: Uuid,
         row: E::ActiveModel,
-        conflict: OnConflict,
+        conflict: Option<OnConflict>,
     ) -> Result<Option<E::Model>> {
-        let now = self.now();
-        self.insert_with::<E>(self.sources.ids.next(now), row, Some(conflict)).await
+        let parent = self.select_locked::<P>(into, LockType::KeyShare).build(DbBackend::Postgres);
+        let id = self.sources.ids.next(self.now());
+        let (insert, changes) = self.insertion::<E>(id, row, conflict);
+        let (held, rows) = match &self.conn {
+            Conn::Unit(unit) => unit.rows_of_both(parent, insert).await,
+            Conn::Pool(_) => Err(Error::UnitOver),
+        }
+        // A thing that was never there is found missing by the row that refers to it.
+        .map_err(|error| match error {
+            Error::InvalidReference { field }
+                if field.strip_suffix("_id") == Some(P::RESOURCE.as_str()) =>
+            {
+                Error::NotFound { resource: P::RESOURCE }
+            }
+            other => other,
+        })?;
+        if held.is_empty() {
+            return Err(Error::NotFound { resource: P::RESOURCE });
+        }
+        self.inserted::<E>(id, &rows, changes)
     }
 
     async fn insert_with<E: TenantEntity>(
         &self,
         id: Uuid,
+        row: E::ActiveModel,
+    ) -> Result<Option<E::Model>> {
+        let (insert, changes) = self.insertion::<E>(id, row, None);
+        let rows = self.rows(insert).await?;
+        self.inserted::<E>(id, &rows, changes)
+    }
+
+    fn inserted<E: TenantEntity>(
+        &self,
+        id: Uuid,
+        rows: &[Row],
+        changes: Option<serde_json::Value>,
+    ) -> Result<Option<E::Model>> {
+        let row = models::<E>(rows)?.into_iter().next();
+        if row.is_some() {
+            self.record::<E>(Verb::Created, id, Version::FIRST, changes);
+        }
+        Ok(row)
+    }
+
+    /// Returns the statement that writes a new row, and what the audit log will say of it.
+    fn insertion<E: TenantEntity>(
+        &self,
+        id: Uuid,
         mut row: E::ActiveModel,
         conflict: Option<OnConflict>,
-    ) -> Result<Option<E::Model>> {
+    ) -> (sea_orm::Statement, Option<serde_json::Value>) {
         let now = self.now();
         let actor = self.actor();
         let changes = changes::of_insert::<E>(&row);
@@ -84,12 +133,7 @@ impl OrgScope<Writing> {
         if let Some(conflict) = conflict {
             insert.on_conflict(conflict);
         }
-        let statement = DbBackend::Postgres.build(insert.returning(all_columns::<E>()));
-        let row = models::<E>(&self.rows(statement).await?)?.into_iter().next();
-        if row.is_some() {
-            self.record::<E>(Verb::Created, id, Version::FIRST, changes);
-        }
-        Ok(row)
+        (DbBackend::Postgres.build(insert.returning(all_columns::<E>())), changes)
     }
 
     /// Applies `changes` if the row is live, ours, and still at `expected`.
