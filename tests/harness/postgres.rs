@@ -40,6 +40,7 @@ pub struct Postgres {
     bin: PathBuf,
     dir: PathBuf,
     port: u16,
+    settings: &'static [&'static str],
     /// Runs the server as long as our end of its standard input is open, and removes its files
     /// then: both end with the test process, however that ends.
     keeper: Child,
@@ -50,8 +51,8 @@ impl Postgres {
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Postgres> = OnceLock::new();
         SHARED.get_or_init(|| match Self::start(FAST) {
-            Ok(postgres) => match postgres.make_template() {
-                Ok(()) => postgres,
+            Ok(postgres) => match postgres.migrated("brownie_template") {
+                Ok(_) => postgres,
                 Err(error) => panic!("the template database cannot be made: {error:#}"),
             },
             Err(error) => panic!("PostgreSQL cannot be started: {error:#}"),
@@ -66,7 +67,20 @@ impl Postgres {
         Self::start(&[])
     }
 
-    fn start(settings: &[&str]) -> Result<Self> {
+    /// Starts a cluster that acknowledges what is not on the disk yet, for tests that must notice.
+    ///
+    /// # Errors
+    /// As [`Postgres::durable`].
+    pub fn forgetful() -> Result<Self> {
+        // The longest that PostgreSQL allows: what it holds back is lost with it.
+        Self::start(&[
+            "synchronous_commit=off",
+            "wal_writer_delay=10s",
+            "wal_writer_flush_after=1GB",
+        ])
+    }
+
+    fn start(settings: &'static [&'static str]) -> Result<Self> {
         let bin = find_programs()?;
         let dir = env::temp_dir().join(format!("brownie-pg-{}-{}", std::process::id(), serial()));
         fs::create_dir_all(&dir)?;
@@ -93,7 +107,7 @@ impl Postgres {
 
         let port = crate::free_port()?;
         let keeper = keep(&bin, &dir, port, settings, owner)?;
-        let postgres = Self { bin, dir, port, keeper };
+        let postgres = Self { bin, dir, port, settings, keeper };
         postgres.wait_until_ready()?;
         Ok(postgres)
     }
@@ -115,7 +129,7 @@ impl Postgres {
         self.keeper.wait()?;
         fs::remove_file(self.dir.join("data/postmaster.pid")).ok();
         fs::remove_file(keep_files)?;
-        self.keeper = keep(&self.bin, &self.dir, self.port, &[], unprivileged_user()?)?;
+        self.keeper = keep(&self.bin, &self.dir, self.port, self.settings, unprivileged_user()?)?;
         self.wait_until_ready()
     }
 
@@ -131,15 +145,25 @@ impl Postgres {
         Ok(())
     }
 
-    /// Migrates one database, of which [`Postgres::database`] makes copies.
-    fn make_template(&self) -> Result<()> {
-        self.execute("CREATE DATABASE brownie_template")?;
-        let database = brownie_migration::Database {
-            url: self.url("brownie_template"),
-            wait: Duration::from_secs(10),
-        };
+    /// Makes a migrated database in a cluster of the test's own, and returns its URL for the role
+    /// that serves.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub fn migrated(&self, name: &str) -> Result<String> {
+        self.execute(&format!("CREATE DATABASE {name}"))?;
+        let database =
+            brownie_migration::Database { url: self.url(name), wait: Duration::from_secs(10) };
         block_on(async move { Ok(brownie_migration::apply(&database).await?) })?;
-        Ok(())
+        Ok(self.url_as("brownie-server", name))
+    }
+
+    /// Opens a connection to a database in this cluster, as superuser.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn connect(&self, database: &str) -> Result<tokio_postgres::Client> {
+        connect(self.url(database)).await
     }
 
     /// Makes a migrated database of its own for a test.
@@ -188,6 +212,14 @@ impl Postgres {
     /// Returns the URL of a database in this cluster, for a role.
     pub fn url_as(&self, role: &str, database: &str) -> String {
         format!("postgres://{role}@127.0.0.1:{}/{database}?sslmode=disable", self.port)
+    }
+
+    /// Returns what the server has logged so far.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn log(&self) -> Result<String> {
+        Ok(String::from_utf8_lossy(&fs::read(self.dir.join("log"))?).into_owned())
     }
 
     /// Returns the port that it listens on.

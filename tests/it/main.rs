@@ -16,6 +16,7 @@ mod faults;
 mod house;
 mod http;
 mod migrator;
+mod plans;
 mod pooler;
 mod schema;
 mod store;

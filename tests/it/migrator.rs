@@ -118,3 +118,88 @@ fn without_a_database_it_says_what_to_set() {
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("DATABASE_URL must be set"), "{}", stderr(&output));
 }
+
+/// As a role that is no superuser: the owner of the database, who has been made a member of the two
+/// roles that things are handed to; and afterwards as the owner of the schema, who is not even that.
+#[tokio::test]
+async fn no_superuser_is_needed() {
+    let database = Postgres::shared().empty_database();
+    // Another database's migrations have made the roles by now.
+    let _ = Postgres::shared().database();
+    let admin = database.connect().await;
+    let own = async |database: &harness::Database, role: &str, more: &str| {
+        let client = database.connect().await;
+        let name = client.query_one("SELECT current_database()::text", &[]).await.unwrap();
+        let name: String = name.get(0);
+        let sql =
+            format!("CREATE ROLE {role} LOGIN; ALTER DATABASE {name} OWNER TO {role}; {more}");
+        client.batch_execute(&sql).await.unwrap();
+    };
+    own(&database, "dba", r#"GRANT "brownie-migrator", "brownie-lookup" TO dba"#).await;
+    let output = migrate(&database.url_as("dba"), &["up"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let output = migrate(&database.url_as("brownie-migrator"), &["up"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let output = migrate(&database.url_as("brownie-migrator"), &["purge", "--older-than", "30d"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let service = harness::Service::server(database.url()).await.unwrap();
+    service.client().sign_up("acme").await.unwrap();
+    drop(service);
+
+    // Whoever may not is told what to ask for.
+    let second = Postgres::shared().empty_database();
+    own(&second, "nobody_much", "").await;
+    let output = migrate(&second.url_as("nobody_much"), &["up"]);
+    assert_eq!(output.status.code(), Some(1));
+    let message = stderr(&output);
+    let advice = r#"as an administrator: GRANT "brownie-migrator" TO nobody_much"#;
+    assert!(message.contains(advice), "{message}");
+    drop(admin);
+}
+
+#[tokio::test]
+async fn months_are_made_ahead_and_dropped_when_they_are_old() {
+    let database = Postgres::shared().database();
+    let client = database.connect().await;
+    let months = async || -> Vec<String> {
+        let sql = "SELECT inhrelid::regclass::text FROM pg_inherits
+            WHERE inhparent = 'outbox'::regclass ORDER BY 1";
+        client.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
+    };
+    assert_eq!(months().await.len(), 5, "this month, three to come, and the default");
+
+    // A month that was forgotten: its events are in the default partition, and move.
+    client
+        .batch_execute(
+            "INSERT INTO organizations (id, name, slug)
+                 VALUES ('00000000-0000-7000-8000-000000000001', 'x', 'x');
+             INSERT INTO outbox (org_id, id, occurred_at, event, resource, resource_id, version)
+                 SELECT '00000000-0000-7000-8000-000000000001', lowest_id_at('2026-01-15'),
+                        '2026-01-15', 'x', 'x', gen_random_uuid(), 1",
+        )
+        .await
+        .unwrap();
+    let text = async |sql: &str| -> String { client.query_one(sql, &[]).await.unwrap().get(0) };
+    assert_eq!(text("SELECT make_partition('outbox', '2026-01-15')").await, "outbox_2026_01");
+    assert_eq!(text("SELECT tableoid::regclass::text FROM outbox").await, "outbox_2026_01");
+
+    let purge = |more: &[&str]| {
+        let arguments = [&["purge", "--older-than", "30d", "--json"], more].concat();
+        let output = migrate(database.admin_url(), &arguments);
+        assert!(output.status.success(), "{}", stderr(&output));
+        serde_json::from_str::<Value>(&stdout(&output)).unwrap()
+    };
+    let old = serde_json::json!(["outbox_2026_01"]);
+    let dry = purge(&["--events-older-than", "90d", "--dry-run"]);
+    assert_eq!(dry["partitions_dropped"], old, "{dry}");
+    assert_eq!(months().await.len(), 6, "a dry run drops nothing");
+    assert_eq!(purge(&[])["partitions_dropped"], serde_json::json!([]), "nobody asked to");
+    assert_eq!(purge(&["--events-older-than", "90d"])["partitions_dropped"], old);
+    assert_eq!(months().await.len(), 5);
+
+    for bad in
+        [&["purge"][..], &["purge", "--older-than", "soon"], &["purge", "--older-than", "-1d"]]
+    {
+        assert_eq!(migrate(database.admin_url(), bad).status.code(), Some(2), "{bad:?}");
+    }
+}

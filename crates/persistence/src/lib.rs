@@ -72,6 +72,8 @@ pub use memberships::{Member, Memberships};
 pub use organizations::{Organization, OrganizationPatch, Organizations};
 pub use patch::Stamps;
 pub use purge::Purged;
+#[doc(hidden)]
+pub use purge::known_references;
 pub use scope::{OrgScope, Reading, Writing};
 #[doc(hidden)]
 pub use sqlstate::known_constraints;

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     OrgContext, OrgTx, Resource, Result, SystemScope,
     entity::{agent_configs, incidents, memberships, stats, teams, users},
+    scope::TenantEntity,
 };
 
 /// What was removed, or would be.
@@ -27,6 +28,21 @@ const ORDER: [Resource; 6] = [
     Resource::User,
     Resource::Team,
 ];
+
+/// Returns who refers to what, for a test that compares it with the schema: the table that is
+/// referred to, the table that refers, and its column.
+pub fn known_references() -> Vec<(&'static str, &'static str, &'static str)> {
+    let of = |table, by: &'static [(&str, &str)]| {
+        by.iter().map(move |(by, column)| (table, *by, *column))
+    };
+    of("teams", teams::Entity::REFERRED_BY)
+        .chain(of("users", users::Entity::REFERRED_BY))
+        .chain(of("incidents", incidents::Entity::REFERRED_BY))
+        .chain(of("agent_configs", agent_configs::Entity::REFERRED_BY))
+        .chain(of("memberships", memberships::Entity::REFERRED_BY))
+        .chain(of("stats", stats::Entity::REFERRED_BY))
+        .collect()
+}
 
 /// Calls a verb of a scope for the table of a resource.
 macro_rules! of_table {

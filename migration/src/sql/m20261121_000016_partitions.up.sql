@@ -20,6 +20,7 @@ DECLARE
     base   text := (SELECT relname FROM pg_class WHERE oid = parent);
     part   text := base || to_char(month, '"_"YYYY"_"MM');
     spare  text := base || '_default';
+    other  text;
     lowest uuid := lowest_id_at(date_trunc('month', month::timestamp) AT TIME ZONE 'UTC');
     beyond uuid := lowest_id_at(
         (date_trunc('month', month::timestamp) + interval '1 month') AT TIME ZONE 'UTC');
@@ -38,6 +39,17 @@ BEGIN
          INSERT INTO public.%I SELECT * FROM moved', spare, lowest, beyond, part);
     EXECUTE format('ALTER TABLE public.%I ATTACH PARTITION public.%I FOR VALUES FROM (%L) TO (%L)',
         base, part, lowest, beyond);
+    -- It is the parent's owner's, whoever makes it, and nobody else has a way to it: what default
+    -- privileges gave is taken back.
+    EXECUTE format('ALTER TABLE public.%I OWNER TO %I', part,
+        (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = parent));
+    FOR other IN
+        SELECT DISTINCT grantee::regrole::text FROM pg_class, aclexplode(relacl)
+        WHERE pg_class.oid = to_regclass('public.' || quote_ident(part))
+          AND grantee <> relowner AND grantee <> 0
+    LOOP
+        EXECUTE format('REVOKE ALL ON public.%I FROM %s', part, other);
+    END LOOP;
     RETURN part;
 END
 $$;

@@ -39,7 +39,12 @@ REVOKE CREATE ON SCHEMA public FROM "brownie-lookup";
 DO $$
 BEGIN
     IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
-        REVOKE "brownie-lookup" FROM CURRENT_USER;
+        BEGIN
+            REVOKE "brownie-lookup" FROM CURRENT_USER;
+        EXCEPTION WHEN insufficient_privilege THEN
+            RAISE WARNING 'an administrator should now run: REVOKE "brownie-lookup" FROM %',
+                quote_ident(current_user);
+        END;
     END IF;
 END
 $$;
