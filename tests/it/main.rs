@@ -12,6 +12,7 @@ mod cuts;
 mod documents;
 mod durability;
 mod embedded;
+mod failover;
 mod faults;
 mod house;
 mod http;
