@@ -26,7 +26,8 @@ fn walk(service: &Service) {
     );
     assert!(output.status.success(), "{stdout}\n{stderr}");
     assert!(stdout.contains(r#""status":"in_progress""#), "{stdout}");
-    assert!(stdout.ends_with(r#"{"message":"Incident deleted successfully"}"#), "{stdout}");
+    assert!(stdout.contains(r#"{"message":"Incident deleted successfully"}"#), "{stdout}");
+    assert!(stdout.contains(r#""event":"incident.restored""#), "{stdout}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -129,6 +129,26 @@ fn an_entity_cannot_be_reached_from_outside() {
             "async fn f(s: brownie_persistence::OrgScope<brownie_persistence::Reading>) { let _ = s.teams().delete(todo!(), todo!()); } fn main() {}",
             "no method named `delete` found",
         ),
+        (
+            "fn f(s: &brownie_persistence::Store, id: brownie_domain::OrganizationId) { s.org(&id); } fn main() {}",
+            "expected `&OrgContext`, found `&OrganizationId`",
+        ),
+        (
+            "fn f(e: &brownie_persistence::Store) { let _ = e.engine(); } fn main() {}",
+            "is private",
+        ),
+        (
+            "fn f() { let _ = brownie_persistence::OrgScope::<brownie_persistence::Reading>::reading; } fn main() {}",
+            "is private",
+        ),
+        (
+            "fn f(s: &brownie_persistence::OrgScope<brownie_persistence::Reading>) { let _ = s.rows(todo!()); } fn main() {}",
+            "is private",
+        ),
+        (
+            "fn f() { let _ = brownie_persistence::EventCursor(7); } fn main() {}",
+            "private",
+        ),
     ];
     for (program, expected) in cases {
         let stderr = compile(program);

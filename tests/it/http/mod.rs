@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod events;
+mod hostile;
 mod isolation;
 mod limits;
 mod permissions;
