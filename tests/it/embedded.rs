@@ -29,7 +29,12 @@ async fn the_store_keeps_its_promises_on_the_embedded_engine() {
         ..PoolOptions::new(url)
     })
     .unwrap();
-    crate::store::run(&store).await;
+    let visitor = brownie_persistence::SystemContext::for_visitor(
+        brownie_domain::RequestId::from_uuid(uuid::Uuid::nil()),
+    );
+    let footing = store.system(&visitor).footing().await.unwrap();
+    assert_eq!(footing.unwalled, None, "the one connection is walled in, too");
+    Box::pin(crate::store::run(&store)).await;
     store.close().await;
     server.shutdown().unwrap();
 }

@@ -186,3 +186,183 @@ async fn a_connection_that_is_cut_is_replaced() {
         store.org(&org.ctx).teams().get(org.team_id).await.unwrap();
     }
 }
+
+/// A connection from before a switchover leads to a server that only reads by now. It is thrown
+/// away, and what failed on it is done again on another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_only_reads_is_thrown_away() {
+    let database = Postgres::shared().database();
+    let founding = crate::store::open(database.url());
+    let org = Founded::new(&founding, "switch").await;
+    let admin = database.connect().await;
+    let name = admin.query_one("SELECT current_database()::text", &[]).await.unwrap();
+    let name: String = name.get(0);
+    let read_only = |how| format!("ALTER DATABASE {name} {how} default_transaction_read_only");
+    // What is opened now only reads, as on a server that was demoted.
+    admin.batch_execute(&format!("{} = on", read_only("SET"))).await.unwrap();
+    let store = Store::new(&PoolOptions { max_connections: 2, ..PoolOptions::new(database.url()) })
+        .unwrap();
+    let held = [store.begin(&org.ctx).await.unwrap(), store.begin(&org.ctx).await.unwrap()];
+    drop(held);
+    assert_eq!(store.connections().0, 2);
+    admin.batch_execute(&read_only("RESET")).await.unwrap();
+
+    for number in 0..4 {
+        let write = move |tx: brownie_persistence::OrgTx| async move {
+            tx.teams().create(new_team(&format!("after-{number}"))).await
+        };
+        store.write(&org.ctx, write).await.unwrap();
+    }
+}
+
+/// Two units that lock the same teams in opposite order: PostgreSQL ends one of them, and it is done
+/// again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deadlock_is_resolved_by_doing_one_again() {
+    let database = Postgres::shared().database();
+    let store = crate::store::open(database.url());
+    let org = Founded::new(&store, "deadlock").await;
+    let make = |slug: &'static str| {
+        store.write(&org.ctx, move |tx| async move { tx.teams().create(new_team(slug)).await })
+    };
+    let (one, two) = (make("one").await.unwrap().id, make("two").await.unwrap().id);
+    let meet = std::sync::Arc::new(tokio::sync::Barrier::new(2));
+    let tries = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let unit = |first: brownie_domain::TeamId, second: brownie_domain::TeamId| {
+        let (meet, tries) = (std::sync::Arc::clone(&meet), std::sync::Arc::clone(&tries));
+        store.write(&org.ctx, move |tx| {
+            let (meet, tries) = (std::sync::Arc::clone(&meet), std::sync::Arc::clone(&tries));
+            async move {
+                let is_first_try = tries.fetch_add(1, std::sync::atomic::Ordering::SeqCst) < 2;
+                let patch = brownie_persistence::TeamPatch::default;
+                let version = tx.teams().get(first).await?.stamps.version;
+                tx.teams().update(first, version, patch()).await?;
+                if is_first_try {
+                    meet.wait().await;
+                }
+                let version = tx.teams().get(second).await?.stamps.version;
+                tx.teams().update(second, version, patch()).await
+            }
+        })
+    };
+    let (ours, theirs) = tokio::join!(Box::pin(unit(one, two)), Box::pin(unit(two, one)));
+    ours.unwrap();
+    theirs.unwrap();
+    assert!(tries.load(std::sync::atomic::Ordering::SeqCst) >= 3, "one was done again");
+    for team in [one, two] {
+        let version = store.org(&org.ctx).teams().get(team).await.unwrap().stamps.version;
+        assert_eq!(version.get(), 3, "each was changed by both, once");
+    }
+}
+
+/// All of the service's sessions are ended five times a second while clients read and write: nobody
+/// who reads notices, and nothing is written twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_that_are_ended_cost_no_reader_an_answer() {
+    let database = Postgres::shared().database();
+    let service = harness::Service::server(database.url()).await.unwrap();
+    let admin = service.client().sign_up("acme").await.unwrap();
+    let team = admin.get("/api/v1/auth/me").await.unwrap().text("team_id").to_owned();
+    let killer = database.connect().await;
+    let until = Instant::now() + Duration::from_secs(5);
+    let readers: Vec<_> = (0..4)
+        .map(|_| {
+            let (admin, path) = (admin.clone(), format!("/api/v1/teams/{team}"));
+            tokio::spawn(async move {
+                let mut reads = 0;
+                while Instant::now() < until {
+                    assert_eq!(admin.get(&path).await.unwrap().status, 200);
+                    reads += 1;
+                }
+                reads
+            })
+        })
+        .collect();
+    let writer = tokio::spawn({
+        let (admin, path) = (admin.clone(), format!("/api/v1/teams/{team}/incidents"));
+        async move {
+            let mut made = 0;
+            while Instant::now() < until {
+                let answer = admin.post(&path, &serde_json::json!({"title": "x"})).await.unwrap();
+                assert!(matches!(answer.status, 201 | 503), "{answer:?}");
+                made += i64::from(answer.status == 201);
+            }
+            made
+        }
+    });
+    let mut ended = 0_u64;
+    while Instant::now() < until {
+        ended += killer
+            .execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                 WHERE datname = current_database() AND usename = 'brownie-server'",
+                &[],
+            )
+            .await
+            .unwrap();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let mut reads = 0;
+    for reader in readers {
+        reads += reader.await.unwrap();
+    }
+    let made = writer.await.unwrap();
+    println!("{ended} sessions ended, {reads} reads answered, {made} writes");
+    assert!(ended > 20 && reads > 100 && made > 10, "{ended} {reads} {made}");
+    let rows: i64 = killer.query_one("SELECT count(*) FROM incidents", &[]).await.unwrap().get(0);
+    assert!(rows >= made, "acknowledged, and not there");
+    let records: i64 = killer
+        .query_one("SELECT count(*) FROM outbox WHERE resource = 'incident'", &[])
+        .await
+        .unwrap()
+        .get(0);
+    assert_eq!(records, rows);
+    let metrics = service.client().get("/metrics").await.unwrap().body;
+    let metrics = metrics.as_str().unwrap_or_default();
+    assert!(metrics.contains("brownie_db_retries_total{cause=\"connection\"}"), "{metrics}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_waits_for_ever() {
+    let database = Postgres::shared().database();
+    let options = PoolOptions {
+        max_connections: 1,
+        acquire_timeout: Duration::from_millis(500),
+        statement_timeout: Duration::from_secs(1),
+        ..PoolOptions::new(database.url())
+    };
+    let store = Store::new(&options).unwrap();
+    let org = Founded::new(&store, "patience").await;
+    let held = store.begin(&org.ctx).await.unwrap();
+    held.teams().create(new_team("half")).await.unwrap();
+    let started = Instant::now();
+    let outcome = store.org(&org.ctx).teams().get(org.team_id).await;
+    assert!(matches!(outcome, Err(Error::Unavailable(_))), "{outcome:?}");
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+
+    // A transaction that idles is ended by the server, and what it did with it.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let outcome = held.teams().get(org.team_id).await;
+    assert!(outcome.is_err(), "{outcome:?}");
+    drop(held);
+    store.org(&org.ctx).teams().get(org.team_id).await.unwrap();
+    let client = database.connect().await;
+    let half = client.query("SELECT 1 FROM teams WHERE slug = 'half'", &[]).await.unwrap();
+    assert!(half.is_empty());
+
+    // Nor does a statement run for ever.
+    client
+        .batch_execute(
+            "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN PERFORM pg_sleep(30); RETURN NEW; END $$;
+        CREATE TRIGGER slow BEFORE INSERT ON teams FOR EACH ROW EXECUTE FUNCTION slow();
+        GRANT EXECUTE ON FUNCTION slow() TO PUBLIC",
+        )
+        .await
+        .unwrap();
+    let started = Instant::now();
+    let outcome =
+        store.write(&org.ctx, |tx| async move { tx.teams().create(new_team("slow")).await }).await;
+    assert!(matches!(outcome, Err(Error::Timeout)), "{outcome:?}");
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+}

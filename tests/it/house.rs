@@ -133,10 +133,7 @@ fn an_entity_cannot_be_reached_from_outside() {
             "fn f(s: &brownie_persistence::Store, id: brownie_domain::OrganizationId) { s.org(&id); } fn main() {}",
             "expected `&OrgContext`, found `&OrganizationId`",
         ),
-        (
-            "fn f(e: &brownie_persistence::Store) { let _ = e.engine(); } fn main() {}",
-            "is private",
-        ),
+        ("fn f(e: &brownie_persistence::Store) { let _ = e.engine(); } fn main() {}", "is private"),
         (
             "fn f() { let _ = brownie_persistence::OrgScope::<brownie_persistence::Reading>::reading; } fn main() {}",
             "is private",
@@ -145,10 +142,7 @@ fn an_entity_cannot_be_reached_from_outside() {
             "fn f(s: &brownie_persistence::OrgScope<brownie_persistence::Reading>) { let _ = s.rows(todo!()); } fn main() {}",
             "is private",
         ),
-        (
-            "fn f() { let _ = brownie_persistence::EventCursor(7); } fn main() {}",
-            "private",
-        ),
+        ("fn f() { let _ = brownie_persistence::EventCursor(7); } fn main() {}", "private"),
     ];
     for (program, expected) in cases {
         let stderr = compile(program);

@@ -6,7 +6,7 @@ use brownie_domain::{Clock, IdSource, RandomIds, SystemClock};
 
 use crate::{
     Error, OrgContext, OrgScope, Reading, Result, SystemContext, SystemScope, Writing,
-    engine::{Engine, Tries},
+    engine::{Cause, Engine, Tries},
     events::Heart,
     principals::Principals,
     scope::Sources,
@@ -147,7 +147,13 @@ impl Store {
         let unit = Box::pin(async move {
             let mut tries = Tries::default();
             loop {
-                let tx = store.begin(&ctx).await?;
+                let tx = match store.begin(&ctx).await {
+                    Ok(tx) => tx,
+                    Err(error) => match Cause::of(&error) {
+                        Some(cause) if tries.again(cause).await => continue,
+                        _ => return Err(error),
+                    },
+                };
                 let outcome = match work(tx.clone()).await {
                     Ok(value) => tx.0.commit().await.map(|()| value).map_err(E::from),
                     Err(error) => {

@@ -115,8 +115,10 @@ impl Engine {
     async fn run(&self, bracket: Option<String>, statement: Statement) -> Result<Vec<Row>> {
         let mut tries = Tries::default();
         loop {
-            let client = self.acquire().await?;
-            let outcome = self.run_on(client, bracket.as_deref(), statement.clone()).await;
+            let outcome = match self.acquire().await {
+                Ok(client) => self.run_on(client, bracket.as_deref(), statement.clone()).await,
+                Err(error) => Err(error),
+            };
             match outcome.as_ref().err().and_then(Cause::of) {
                 Some(cause) if tries.again(cause).await => {}
                 _ => return outcome,
@@ -160,8 +162,8 @@ impl Engine {
         match timeout(self.acquire_timeout * 2, self.pool.get()).await {
             Ok(Ok(client)) => Ok(client),
             Ok(Err(PoolError::Backend(error))) => Err(error),
+            Ok(Err(PoolError::Timeout(_))) | Err(_) => Err(Error::Unavailable(None)),
             Ok(Err(other)) => Err(Error::Unavailable(Some(Box::new(other)))),
-            Err(_) => Err(Error::Unavailable(None)),
         }
     }
 

@@ -24,7 +24,9 @@ impl Cause {
     pub(crate) fn of(error: &Error) -> Option<Self> {
         match error {
             Error::Contended => Some(Self::Contention),
-            Error::Unavailable(_) => Some(Self::Connection),
+            // Without a source it was waited for: that others have all connections, or that the
+            // server lets nobody in, is not mended by waiting as long again.
+            Error::Unavailable(Some(_)) => Some(Self::Connection),
             _ => None,
         }
     }
