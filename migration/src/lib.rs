@@ -81,6 +81,7 @@ impl MigratorTrait for Migrator {
             "m20261121_000018_lookups",
             "m20261121_000019_grants",
             "m20261121_000020_walls",
+            "m20261121_000021_reference_indexes",
         ]
     }
 }

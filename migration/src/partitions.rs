@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Statement};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, RuntimeErr, Statement};
+use tokio::time::sleep;
 
 use crate::{
     Database, Error,
@@ -63,12 +64,13 @@ pub async fn maintain(
         if !dry_run {
             maintained.made = make_ahead(db).await?;
         }
+        db.execute_unprepared(DROP_PATIENCE).await?;
         for (table, older_than) in retention {
             for partition in expired(db, *table, *older_than).await? {
                 if !dry_run {
                     // Of our own naming, and quoted all the same.
                     let partition = partition.replace('"', "\"\"");
-                    db.execute_unprepared(&format!("DROP TABLE public.\"{partition}\"")).await?;
+                    drop_table(db, &format!("DROP TABLE public.\"{partition}\"")).await?;
                 }
                 maintained.dropped.push(partition);
             }
@@ -76,6 +78,32 @@ pub async fn maintain(
         Ok(maintained)
     })
     .await
+}
+
+/// Dropping waits for everybody who reads or writes the table, and everybody after it waits behind
+/// it: so it waits shortly, and often.
+const DROP_PATIENCE: &str = "SET lock_timeout = '300ms'";
+const DROP_TRIES: u32 = 20;
+
+async fn drop_table(db: &DatabaseConnection, sql: &str) -> Result<(), Error> {
+    for _ in 0..DROP_TRIES {
+        match db.execute_unprepared(sql).await {
+            Ok(_) => return Ok(()),
+            Err(error) if is_locked(&error) => sleep(Duration::from_millis(700)).await,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Error::InUse)
+}
+
+/// SQLSTATE 55P03, `lock_not_available`.
+fn is_locked(error: &DbErr) -> bool {
+    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) =
+        error
+    else {
+        return false;
+    };
+    error.as_database_error().is_some_and(|error| error.code().is_some_and(|code| code == "55P03"))
 }
 
 /// Makes the partitions of this month and those to come, as far as they are missing.

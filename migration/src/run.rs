@@ -46,6 +46,11 @@ pub enum Error {
         /// How long was waited.
         waited: Duration,
     },
+    /// A month could not be dropped.
+    #[error(
+        "somebody reads or writes the table all the time, so an old month of it was not dropped; try again later"
+    )]
+    InUse,
     /// A migration failed. It left nothing behind; the ones before it are applied.
     #[error("a migration failed and was rolled back; what came before it is applied")]
     Failed(#[source] DbErr),

@@ -180,7 +180,8 @@ async fn a_cluster_that_loses_its_leader_loses_no_write() -> Result<()> {
     sleep(Duration::from_secs(2)).await;
     let mut gaps = Vec::new();
     for _ in 0..KILLS {
-        (through_us.take(), direct.take());
+        through_us.take();
+        direct.take();
         tokio::task::block_in_place(|| cluster.tell("kill-leader"))?;
         // Until both have written again for a while.
         sleep(Duration::from_secs(15)).await;

@@ -281,9 +281,12 @@ async fn sessions_that_are_ended_cost_no_reader_an_answer() {
     let writer = tokio::spawn({
         let (admin, path) = (admin.clone(), format!("/api/v1/teams/{team}/incidents"));
         async move {
-            let mut made = 0;
+            let (mut asked, mut made) = (0, 0);
             while Instant::now() < until {
-                let answer = admin.post(&path, &serde_json::json!({"title": "x"})).await.unwrap();
+                // No key: what is done twice is there twice.
+                asked += 1;
+                let body = serde_json::json!({"title": format!("Number {asked}")});
+                let answer = admin.post(&path, &body).await.unwrap();
                 assert!(matches!(answer.status, 201 | 503), "{answer:?}");
                 made += i64::from(answer.status == 201);
             }
@@ -311,6 +314,9 @@ async fn sessions_that_are_ended_cost_no_reader_an_answer() {
     assert!(ended > 20 && reads > 100 && made > 10, "{ended} {reads} {made}");
     let rows: i64 = killer.query_one("SELECT count(*) FROM incidents", &[]).await.unwrap().get(0);
     assert!(rows >= made, "acknowledged, and not there");
+    let titles = "SELECT count(DISTINCT title) FROM incidents";
+    let titles: i64 = killer.query_one(titles, &[]).await.unwrap().get(0);
+    assert_eq!(titles, rows, "done twice");
     let records: i64 = killer
         .query_one("SELECT count(*) FROM outbox WHERE resource = 'incident'", &[])
         .await

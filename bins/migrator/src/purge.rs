@@ -27,7 +27,7 @@ pub(crate) struct Purge {
     /// Drop the months of statistics that are older than this.
     #[arg(long, value_name = "AGE", value_parser = age)]
     stats_older_than: Option<Duration>,
-    /// Only say what would be removed.
+    /// Only say what would be removed at most.
     #[arg(long)]
     dry_run: bool,
 }
@@ -69,7 +69,8 @@ impl Purge {
             maintain(database, &self.retention(), self.dry_run).await?
         };
         self.report(&purged, &maintained, json);
-        Ok(if purged.stopped { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+        let all = !purged.stopped && purged.left.is_empty();
+        Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
     /// As the owner, so that row-level security holds whoever logs in.
@@ -112,6 +113,9 @@ impl Purge {
                 purged.rows.iter().map(|(what, rows)| (what.to_string(), (*rows).into())).collect();
             let report = serde_json::json!({
                 "dry_run": self.dry_run, "stopped": purged.stopped, "rows": rows,
+                "left": purged.left.iter().map(|(org_id, what, why)| serde_json::json!({
+                    "org_id": org_id.to_string(), "what": what.to_string(), "why": why,
+                })).collect::<Vec<_>>(),
                 "partitions_made": maintained.made, "partitions_dropped": maintained.dropped,
             });
             println!("{report}");
@@ -125,6 +129,9 @@ impl Purge {
         }
         for partition in &maintained.made {
             println!("made the partition {partition}");
+        }
+        for (org_id, what, why) in &purged.left {
+            println!("left some of {what} of the organization {org_id}: {why}");
         }
         if purged.stopped {
             println!("stopped before the end; run it again to go on");

@@ -17,6 +17,8 @@ pub struct Purged {
     pub rows: Vec<(Resource, u64)>,
     /// Whether it was stopped before the end. Going on is calling again.
     pub stopped: bool,
+    /// What could not be done this time, and why; all the rest was.
+    pub left: Vec<(OrganizationId, Resource, String)>,
 }
 
 /// What belongs together first: whoever refers goes before what it refers to.
@@ -80,10 +82,15 @@ impl SystemScope {
                         purged.stopped = true;
                         return Ok(purged);
                     }
-                    let removed = self.remove_some(*org_id, resource, before).await?;
-                    rows += removed;
-                    if removed == 0 {
-                        break;
+                    match self.remove_some(*org_id, resource, before).await {
+                        Ok(0) => break,
+                        Ok(removed) => rows += removed,
+                        // One organization's trouble is not the others'.
+                        Err(error) if error.is_transient() => {
+                            purged.left.push((*org_id, resource, error.to_string()));
+                            break;
+                        }
+                        Err(error) => return Err(error),
                     }
                 }
             }
@@ -92,7 +99,8 @@ impl SystemScope {
         Ok(purged)
     }
 
-    /// Returns what [`SystemScope::purge`] would remove, and removes nothing.
+    /// Returns what [`SystemScope::purge`] would remove at most, and removes nothing. At most, because
+    /// what refers to a row is counted as going, too, if it was deleted long ago.
     ///
     /// # Errors
     /// When the database cannot answer.

@@ -50,8 +50,11 @@ DECLARE
     announced  bigint;
 BEGIN
     SELECT min(((classid::bigint & 65535) << 32) | objid::bigint) INTO announced
-    FROM pg_locks
-    WHERE locktype = 'advisory' AND objsubid = 1 AND granted
+    FROM pg_locks AS held
+    WHERE locktype = 'advisory' AND objsubid = 1 AND granted AND mode = 'ShareLock'
+      -- Anybody may take such a lock; only whoever may write events can mean it.
+      AND EXISTS (SELECT FROM pg_stat_get_activity(held.pid) AS who
+                  WHERE has_table_privilege(who.usesysid, 'public.outbox', 'INSERT'))
       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
       AND classid::bigint >> 16 = x'4252'::bigint;
     RETURN least(last_given, announced);

@@ -21,6 +21,7 @@ DECLARE
     part   text := base || to_char(month, '"_"YYYY"_"MM');
     spare  text := base || '_default';
     other  text;
+    reference record;
     lowest uuid := lowest_id_at(date_trunc('month', month::timestamp) AT TIME ZONE 'UTC');
     beyond uuid := lowest_id_at(
         (date_trunc('month', month::timestamp) + interval '1 month') AT TIME ZONE 'UTC');
@@ -34,6 +35,15 @@ BEGIN
         part, base);
     -- Whoever asks a partition by its own name gets past its parent's policies, so nobody may.
     EXECUTE format('ALTER TABLE public.%I ENABLE ROW LEVEL SECURITY', part);
+    -- References now, while it is empty: attaching would check them as the owner, whom row-level
+    -- security will hold, and find no organization at all.
+    FOR reference IN
+        SELECT conname, pg_get_constraintdef(oid) AS definition FROM pg_constraint
+        WHERE conrelid = parent AND contype = 'f'
+    LOOP
+        EXECUTE format('ALTER TABLE public.%I ADD CONSTRAINT %I %s',
+            part, reference.conname, reference.definition);
+    END LOOP;
     EXECUTE format(
         'WITH moved AS (DELETE FROM public.%I WHERE id >= %L AND id < %L RETURNING *)
          INSERT INTO public.%I SELECT * FROM moved', spare, lowest, beyond, part);
@@ -54,20 +64,40 @@ BEGIN
 END
 $$;
 
--- Makes the partitions of all time tables from this month on. Returns the names of the new ones.
+-- Makes the partitions of all time tables from this month on, and those of past months for which
+-- the default partition holds rows. Returns the names of the new ones.
 CREATE FUNCTION make_partitions(months_ahead integer) RETURNS SETOF text
-LANGUAGE sql
+LANGUAGE plpgsql
 SET search_path = pg_catalog, public
 AS $$
-    SELECT made FROM (
-        SELECT make_partition(time_table.oid::regclass, month::date) AS made
-        FROM pg_class AS time_table,
-             generate_series(date_trunc('month', now() AT TIME ZONE 'UTC'),
-                             now() AT TIME ZONE 'UTC' + make_interval(months => months_ahead),
-                             interval '1 month') AS month
-        WHERE time_table.relkind = 'p' AND time_table.relnamespace = 'public'::regnamespace
-        ORDER BY time_table.relname, month
-    ) AS months WHERE made IS NOT NULL
+DECLARE
+    this_month timestamp := date_trunc('month', now() AT TIME ZONE 'UTC');
+    time_table record;
+    wanted     timestamp;
+    made       text;
+BEGIN
+    FOR time_table IN
+        SELECT oid::regclass AS name, relname || '_default' AS spare FROM pg_class
+        WHERE relkind = 'p' AND relnamespace = 'public'::regnamespace ORDER BY relname
+    LOOP
+        FOR wanted IN
+            EXECUTE format($query$
+                SELECT generate_series($1, $1 + make_interval(months => $2), interval '1 month')
+                UNION
+                SELECT DISTINCT date_trunc('month', to_timestamp(
+                    ('x' || left(replace(id::text, '-', ''), 12))::bit(48)::bigint / 1000.0)
+                    AT TIME ZONE 'UTC')
+                FROM public.%I WHERE substr(id::text, 15, 1) = '7' AND id < lowest_id_at(now())
+                ORDER BY 1 $query$, time_table.spare)
+            USING this_month, months_ahead
+        LOOP
+            made := make_partition(time_table.name, wanted::date);
+            IF made IS NOT NULL THEN
+                RETURN NEXT made;
+            END IF;
+        END LOOP;
+    END LOOP;
+END
 $$;
 
 -- Returns the monthly partitions of a time table that hold nothing younger than an instant.

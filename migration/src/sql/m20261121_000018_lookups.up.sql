@@ -29,10 +29,13 @@ AS $$
 $$;
 
 REVOKE ALL ON FUNCTION login_accounts(text, text, integer), organization_ids() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION login_accounts(text, text, integer) TO "brownie-server";
-GRANT EXECUTE ON FUNCTION organization_ids() TO "brownie-migrator";
 ALTER FUNCTION login_accounts(text, text, integer) OWNER TO "brownie-lookup";
 ALTER FUNCTION organization_ids() OWNER TO "brownie-lookup";
+-- As their new owner: what the old one had granted to itself would have become the new one's.
+SET LOCAL ROLE "brownie-lookup";
+GRANT EXECUTE ON FUNCTION login_accounts(text, text, integer) TO "brownie-server";
+GRANT EXECUTE ON FUNCTION organization_ids() TO "brownie-migrator";
+RESET ROLE;
 REVOKE CREATE ON SCHEMA public FROM "brownie-lookup";
 
 -- Whoever is a member of brownie-lookup reads what it reads. Nobody needs to be from here on.

@@ -4,33 +4,37 @@ GRANT USAGE, CREATE ON SCHEMA public TO "brownie-migrator";
 GRANT USAGE ON SCHEMA public TO "brownie-server", "brownie-backup", "brownie-monitor";
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 
+-- Ours, that is: what an extension brought stays as it is.
+CREATE TEMPORARY TABLE ours ON COMMIT DROP AS
+    SELECT CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind, oid::regclass::text AS name
+    FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'S')
+      AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_class.oid AND deptype = 'e')
+    UNION ALL
+    SELECT 'FUNCTION', oid::regprocedure::text FROM pg_proc
+    WHERE pronamespace = 'public'::regnamespace AND proowner <> '"brownie-lookup"'::regrole
+      AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_proc.oid AND deptype = 'e');
 DO $$
 DECLARE
     thing record;
 BEGIN
-    FOR thing IN
-        SELECT CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind, oid::regclass::text AS name
-        FROM pg_class
-        WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'S')
-          AND relowner <> '"brownie-migrator"'::regrole
-        UNION ALL
-        SELECT 'FUNCTION', oid::regprocedure::text FROM pg_proc
-        WHERE pronamespace = 'public'::regnamespace
-          AND proowner NOT IN ('"brownie-migrator"'::regrole, '"brownie-lookup"'::regrole)
-    LOOP
+    FOR thing IN SELECT * FROM ours LOOP
         EXECUTE format('ALTER %s %s OWNER TO "brownie-migrator"', thing.kind, thing.name);
-        IF thing.kind = 'FUNCTION' THEN
-            EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', thing.name);
-        END IF;
+        CASE thing.kind
+            -- The server deletes nothing: it marks rows deleted, and the migrator's purge removes them.
+            WHEN 'TABLE' THEN
+                EXECUTE format('GRANT SELECT, INSERT, UPDATE ON %s TO "brownie-server"', thing.name);
+                EXECUTE format('GRANT SELECT ON %s TO "brownie-backup"', thing.name);
+            WHEN 'SEQUENCE' THEN
+                EXECUTE format('GRANT USAGE, SELECT ON SEQUENCE %s TO "brownie-server"', thing.name);
+                EXECUTE format('GRANT SELECT ON SEQUENCE %s TO "brownie-backup"', thing.name);
+            WHEN 'FUNCTION' THEN
+                EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', thing.name);
+        END CASE;
     END LOOP;
 END
 $$;
 
--- The server deletes nothing: it marks rows deleted, and the migrator's purge removes them.
-GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO "brownie-server";
-GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO "brownie-server";
-GRANT SELECT ON ALL TABLES IN SCHEMA public TO "brownie-backup";
-GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO "brownie-backup";
 -- What was recorded is not rewritten, and the ledger is the migrator's.
 REVOKE UPDATE ON audit_log, outbox FROM "brownie-server";
 REVOKE INSERT, UPDATE ON seaql_migrations FROM "brownie-server";

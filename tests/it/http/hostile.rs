@@ -128,6 +128,8 @@ async fn every_field_of_every_body() -> Result<()> {
             if let Ok(answer) = request.send().await {
                 let status = answer.status().as_u16();
                 assert!((400..500).contains(&status), "{method} {url} {length} bytes: {status}");
+                let kind = answer.headers()["content-type"].to_str()?.to_owned();
+                assert_eq!(kind, "application/problem+json", "{method} {url} {length} bytes");
             }
         }
     }

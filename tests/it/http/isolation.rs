@@ -35,7 +35,16 @@ pub(super) fn good_body(method: &Method, path: &str) -> Option<Value> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_organizations_things_are_not_there() -> Result<()> {
-    let here = Here::new().await?;
+    Box::pin(walk(Here::new().await?)).await
+}
+
+/// The door is a wall of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nor_are_they_without_row_level_security() -> Result<()> {
+    Box::pin(walk(Here::without_row_level_security().await?)).await
+}
+
+async fn walk(here: Here) -> Result<()> {
     let things = here.things().await?;
     let stranger = here.service.client().sign_up("mallory").await?;
     // Each thing is really there for those whose it is.

@@ -27,6 +27,18 @@ impl Here {
     async fn new() -> Result<Self> {
         let database = Postgres::shared().database();
         let service = Service::server(database.url()).await?;
+        Self::with(database, service).await
+    }
+
+    /// As superuser, whom row-level security does not hold.
+    async fn without_row_level_security() -> Result<Self> {
+        let database = Postgres::shared().database();
+        let allow = [("DB_ALLOW_UNWALLED_ROLE", "true")];
+        let service = Service::server_with(database.admin_url(), &allow).await?;
+        Self::with(database, service).await
+    }
+
+    async fn with(database: Database, service: Service) -> Result<Self> {
         let admin = service.client().sign_up("acme").await?;
         let me = admin.get("/api/v1/auth/me").await?;
         let member = |name: &str| me.text(name).to_owned();

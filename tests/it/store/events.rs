@@ -80,6 +80,24 @@ async fn write(store: Store, org: Founded, writer: u64, until: Instant) -> u64 {
     committed
 }
 
+/// Sessions of other programs, which hold their positions for a while before they commit or give up.
+async fn dawdle(session: tokio_postgres::Client, org: Founded, seed: u64, until: Instant) -> u64 {
+    let (mut dice, mut committed) = (harness::Dice::new(seed), 0);
+    while Instant::now() < until {
+        let insert = format!(
+            "BEGIN; INSERT INTO outbox (org_id, id, occurred_at, event, resource, resource_id, version)
+             VALUES ('{}', gen_random_uuid(), now(), 'slow', 'x', gen_random_uuid(), 1)",
+            org.founder.org_id
+        );
+        session.batch_execute(&insert).await.unwrap();
+        sleep(Duration::from_millis(dice.below(50))).await;
+        let keeps = dice.below(4) > 0;
+        session.batch_execute(if keeps { "COMMIT" } else { "ROLLBACK" }).await.unwrap();
+        committed += u64::from(keeps);
+    }
+    committed
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_reader_sees_every_event_once_and_in_order() {
     let database = Postgres::shared().database();
@@ -121,7 +139,14 @@ async fn each_reader_sees_every_event_once_and_in_order() {
     let writers: Vec<_> = (0..WRITERS)
         .map(|writer| tokio::spawn(write(store.clone(), org.clone(), writer, until)))
         .collect();
+    let dawdlers = [
+        tokio::spawn(dawdle(database.connect().await, org.clone(), 1, until)),
+        tokio::spawn(dawdle(database.connect().await, org.clone(), 2, until)),
+    ];
     let mut committed = 0;
+    for dawdler in dawdlers {
+        committed += dawdler.await.unwrap();
+    }
     for writer in writers {
         committed += writer.await.unwrap();
     }

@@ -243,3 +243,80 @@ async fn what_was_deleted_long_ago_is_removed_and_nothing_else() {
     let refused = store.system(&ctx).purge(before, &go_on).await;
     assert!(matches!(refused, Err(Error::Database(_))), "{refused:?}");
 }
+
+/// Somebody brings a row back at the very moment when it would be removed: it stays.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_being_brought_back_is_not_removed() {
+    let database = Postgres::shared().database();
+    let store = super::open(database.url());
+    let org = Founded::new(&store, "rescue").await;
+    let home = org.team_id;
+    let (v1, v2) = (brownie_domain::Version::FIRST, brownie_domain::Version::try_from(2).unwrap());
+    let id = store
+        .write(&org.ctx, move |tx| async move {
+            let id = incident(&tx, home, "rescued").await?;
+            tx.incidents().delete(id, v1).await.map(|incident| incident.id)
+        })
+        .await
+        .unwrap();
+    let admin = database.connect().await;
+    admin
+        .batch_execute("UPDATE incidents SET deleted_at = deleted_at - interval '40 days'")
+        .await
+        .unwrap();
+    let owner = Store::new(&PoolOptions {
+        role: Some("brownie-migrator".to_owned()),
+        ..PoolOptions::new(database.admin_url())
+    })
+    .unwrap();
+    let rescue = store.begin(&org.ctx).await.unwrap();
+    rescue.incidents().restore(id, v2).await.unwrap();
+    let purge = tokio::spawn(async move {
+        let ctx =
+            SystemContext::for_visitor(brownie_domain::RequestId::from_uuid(uuid::Uuid::nil()));
+        let before = SystemClock.now() - TimeDelta::days(30);
+        owner.system(&ctx).purge(before, &CancellationToken::new()).await
+    });
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    rescue.commit().await.unwrap();
+    let purged = purge.await.unwrap().unwrap();
+    assert!(purged.rows.iter().all(|(_, rows)| *rows == 0), "{purged:?}");
+    assert_eq!(store.org(&org.ctx).incidents().get(id).await.unwrap().id, id);
+}
+
+/// An incident is deleted at the very moment when its team is: it does not come back with the team.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_somebody_deleted_does_not_come_back_with_its_team() {
+    let database = Postgres::shared().database();
+    let store = super::open(database.url());
+    let org = Founded::new(&store, "twice").await;
+    let v1 = brownie_domain::Version::FIRST;
+    let (team, id) = store
+        .write(&org.ctx, move |tx| async move {
+            let team = tx.teams().create(new_team("platform")).await?;
+            Ok::<_, Error>((team.id, incident(&tx, team.id, "deleted").await?))
+        })
+        .await
+        .unwrap();
+    let deletion = store.begin(&org.ctx).await.unwrap();
+    deletion.incidents().delete(id, v1).await.unwrap();
+    let going = tokio::spawn({
+        let (store, ctx) = (store.clone(), org.ctx);
+        async move {
+            store.write(&ctx, move |tx| async move { tx.teams().delete(team, v1).await }).await
+        }
+    });
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    deletion.commit().await.unwrap();
+    let version = going.await.unwrap().unwrap().stamps.version;
+    store
+        .write(&org.ctx, move |tx| async move { tx.teams().restore(team, version).await })
+        .await
+        .unwrap();
+    let scope = store.org(&org.ctx);
+    assert!(matches!(scope.incidents().get(id).await, Err(Error::NotFound { .. })));
+    let client = database.connect().await;
+    let sql = "SELECT version FROM incidents WHERE id = $1";
+    let version: i64 = client.query_one(sql, &[&id.as_uuid()]).await.unwrap().get(0);
+    assert_eq!(version, 2, "deleted once");
+}

@@ -36,10 +36,11 @@ async fn every_tenant_table_is_walled_in() {
     );
     assert_eq!(names(&client, &without).await, none(), "no wall, or another one");
 
-    // Who else gets through.
+    // Who else gets through: every policy is named after its table.
     let gates = "SELECT polname || ' for ' ||
             (SELECT string_agg(rolname, ',') FROM pg_roles WHERE oid = ANY (polroles))
-         FROM pg_policy WHERE right(polname, 7) <> '_tenant' AND right(polname, 7) <> '_backup'";
+         FROM pg_policy JOIN pg_class c ON c.oid = polrelid
+         WHERE polname <> c.relname || '_tenant' AND polname <> c.relname || '_backup'";
     let expected = ["organizations_lookup for brownie-lookup", "users_lookup for brownie-lookup"];
     assert_eq!(names(&client, gates).await, expected.map(str::to_owned).into());
     let wide = r#"SELECT polname::text FROM pg_policy WHERE right(polname, 7) = '_backup'
@@ -98,6 +99,47 @@ async fn the_server_owns_nothing_and_the_public_may_nothing() {
         WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
         AND has_table_privilege('brownie-server', oid, 'DELETE, TRUNCATE')";
     assert_eq!(names(&client, removable).await, none());
+}
+
+/// The order of events rests on it: a session that took positions in advance would give out lower
+/// ones later.
+#[tokio::test]
+async fn positions_are_given_one_by_one() {
+    let database = Postgres::shared().database();
+    let client = database.connect().await;
+    let cached = "SELECT seqrelid::regclass::text FROM pg_sequence WHERE seqcache <> 1";
+    assert_eq!(names(&client, cached).await, none());
+}
+
+/// Purging and bringing back look for what was deleted, by organization.
+#[tokio::test]
+async fn what_was_deleted_is_found_by_an_index() {
+    let database = Postgres::shared().database();
+    let client = database.connect().await;
+    let without = format!(
+        "{TABLES} AND EXISTS (SELECT FROM pg_attribute a
+            WHERE a.attrelid = c.oid AND a.attname = 'deleted_at')
+         AND NOT EXISTS (SELECT FROM pg_class i JOIN pg_index x ON x.indexrelid = i.oid
+            WHERE x.indrelid = c.oid AND i.relname = c.relname || '_org_id_deleted_at_idx'
+              AND pg_get_indexdef(i.oid) LIKE '%(org_id, deleted_at DESC, id DESC) WHERE%')"
+    );
+    // An organization is not deleted by anybody yet, and its id is the organization.
+    let expected = BTreeSet::from(["organizations".to_owned()]);
+    assert_eq!(names(&client, &without).await, expected);
+}
+
+/// Whoever removes a row asks who refers to it, deleted rows included.
+#[tokio::test]
+async fn every_reference_is_found_by_an_index_of_all_rows() {
+    let database = Postgres::shared().database();
+    let client = database.connect().await;
+    let without = "SELECT k.conname::text FROM pg_constraint k
+        WHERE k.contype = 'f' AND k.conparentid = 0 AND cardinality(k.conkey) = 2
+          AND k.connamespace = 'public'::regnamespace
+          AND NOT EXISTS (SELECT FROM pg_index x WHERE x.indrelid = k.conrelid
+              AND x.indkey[0] = k.conkey[1] AND x.indkey[1] = k.conkey[2]
+              AND coalesce(pg_get_expr(x.indpred, x.indrelid), '') !~ 'deleted_at')";
+    assert_eq!(names(&client, without).await, none());
 }
 
 /// A table that a later migration makes needs one line to be covered.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header,
+    http::{Method, header},
     web::{self, Bytes},
 };
 use brownie_domain::{EventId, PageRequest, Timestamp, Version};
@@ -84,12 +84,16 @@ pub(crate) async fn list(
         None => access.read().events().beginning(),
     };
     let pulse = deps.store.pulse();
-    if wants_stream(&request) {
+    if wants_stream(&request) && request.method() == Method::GET {
         return Ok(stream_from(request, closing, place, pulse));
     }
 
     let deadline = Instant::now() + Duration::from_secs(feed.wait.unwrap_or_default());
     let events = wait_for_events(&access, place, limit, pulse, &closing, deadline).await?;
+    if feed.wait.is_some() {
+        // Who was shut out while waiting learns nothing more.
+        Org::<perm::EventsRead>::of(&request).await?;
+    }
     let view = EventsView {
         next_cursor: events.last().map(|event| event.id).or(after),
         has_more: events.len() as u64 == limit,
@@ -166,12 +170,15 @@ fn stream_from(
 
 impl Stream {
     async fn next(&mut self) -> Option<Bytes> {
+        if self.closing.has_begun() {
+            return None;
+        }
         let heartbeat = Instant::now() + HEARTBEAT;
-        // As if the request came now: a token that has run out ends the stream, and so does a role
-        // that was taken away.
-        let access = Org::<perm::EventsRead>::of(&self.request).await.ok()?;
         loop {
             self.pulse.look();
+            // As if the request came now: a token that has run out ends the stream, and so does a
+            // role that was taken away.
+            let access = Org::<perm::EventsRead>::of(&self.request).await.ok()?;
             let looked = access.read().events().list(self.place, STREAM_PAGE).await;
             let (events, place) = looked.ok()?;
             self.place = place;

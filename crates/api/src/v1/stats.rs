@@ -127,12 +127,12 @@ pub(crate) async fn list_of_team(
     Ok(view::page(&request, List::Stats, stats, StatView::from))
 }
 
-/// What belongs to the organization, and to those of its teams in which the caller has a role.
 fn one(stat: Stat) -> HttpResponse {
     let version = stat.stamps.version;
     view::one(&StatView::from(stat), version)
 }
 
+/// What belongs to the organization, and to those of its teams in which the caller has a role.
 pub(crate) async fn list(
     access: Org<perm::OrganizationRead>,
     request: HttpRequest,

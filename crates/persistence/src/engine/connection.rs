@@ -19,12 +19,28 @@ const TRUSTED_IDLE: Duration = Duration::from_secs(5);
 /// How long it may take to answer when asked.
 pub(super) const PING_LIMIT: Duration = Duration::from_millis(500);
 
+/// How long a log-in may take.
+const OPENING_LIMIT: Duration = Duration::from_secs(5);
+
 /// A connection, and the server process at its other end.
 #[derive(Debug)]
 pub(crate) struct Connection {
     client: ClientWrapper,
     /// As `pg_stat_activity` names it. Behind a pooler, whoever served us first.
     pub(super) backend: i32,
+    /// When it last answered. The pool only knows when it was last lent.
+    answered: Mutex<Instant>,
+}
+
+impl Connection {
+    /// Notes that it is alive now.
+    pub(super) fn answered(&self) {
+        *self.answered.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn rested(&self) -> Duration {
+        self.answered.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
 }
 
 impl Deref for Connection {
@@ -87,15 +103,12 @@ impl Connector {
         let client = self.connect().await?;
         client.batch_execute(&self.session).await?;
         let backend = client.query_one("SELECT pg_backend_pid()", &[]).await?.try_get(0)?;
-        Ok(Connection { client, backend })
+        Ok(Connection { client, backend, answered: Mutex::new(Instant::now()) })
     }
 
-    /// Makes sure that a connection which has `rested` since its last use is still good.
-    pub(super) async fn reuse(
-        &self,
-        connection: &Connection,
-        rested: Duration,
-    ) -> RecycleResult<Error> {
+    /// Makes sure that a connection which has rested is still good.
+    pub(super) async fn reuse(&self, connection: &Connection) -> RecycleResult<Error> {
+        let rested = connection.rested();
         if connection.is_closed() {
             return Err(RecycleError::message("closed"));
         }
@@ -125,16 +138,17 @@ impl Manager for Maker {
 
     async fn create(&self) -> Result<Connection> {
         let connector = Arc::clone(&self.0);
-        let opening = self.0.runtime.spawn(async move { connector.open().await });
+        // In the task, which goes on when the pool has given up waiting for it.
+        let opening = async move { timeout(OPENING_LIMIT, connector.open()).await };
+        let opening = self
+            .0
+            .runtime
+            .spawn(async move { opening.await.unwrap_or_else(|_| Err(Error::Unavailable(None))) });
         opening.await.map_err(|error| Error::Unavailable(Some(Box::new(error))))?
     }
 
-    async fn recycle(
-        &self,
-        connection: &mut Connection,
-        metrics: &Metrics,
-    ) -> RecycleResult<Error> {
-        self.0.reuse(connection, metrics.last_used()).await
+    async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<Error> {
+        self.0.reuse(connection).await
     }
 }
 
@@ -149,12 +163,14 @@ fn session_settings(options: &PoolOptions) -> String {
     format!("{role}SET {}", timeouts(options).join("; SET "))
 }
 
-/// The limits that the server keeps.
-pub(super) fn timeouts(options: &PoolOptions) -> [String; 3] {
+/// The limits that the server keeps, and how it prints times.
+pub(super) fn timeouts(options: &PoolOptions) -> [String; 4] {
     let statement = options.statement_timeout.as_millis();
     [
         format!("statement_timeout = {statement}"),
         format!("lock_timeout = {}", options.lock_timeout.as_millis()),
         format!("idle_in_transaction_session_timeout = {statement}"),
+        // Times inside of documents, as in the audit log, are printed by the server.
+        "TimeZone = 'UTC'".to_owned(),
     ]
 }

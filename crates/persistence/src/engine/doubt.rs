@@ -38,7 +38,7 @@ pub(super) struct Doubt {
 enum Known {
     /// These server processes are at work.
     AtWork(BTreeSet<i32>),
-    /// The server is there and has no time for us.
+    /// The server has no time for us, as far as can be seen.
     Overrun,
     /// Nobody answers.
     Silence,
@@ -54,7 +54,8 @@ impl Doubt {
         let mut known = self.known.lock().await;
         let fresh = known.as_ref().is_some_and(|(at, _)| at.elapsed() < FRESH);
         if !fresh {
-            let answer = timeout(ASKING_LIMIT, self.ask()).await.unwrap_or(Known::Silence);
+            // A log-in that takes long is that of a server with much to do.
+            let answer = timeout(ASKING_LIMIT, self.ask()).await.unwrap_or(Known::Overrun);
             *known = Some((Instant::now(), answer));
         }
         match &*known {

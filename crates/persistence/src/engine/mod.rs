@@ -96,12 +96,20 @@ impl Engine {
     /// Begins a unit of work that may write. Nothing is sent yet.
     pub(crate) async fn begin(&self, org: OrganizationId) -> Result<Unit> {
         let client = self.acquire().await?;
-        Ok(Unit::new(client, self.bracket("BEGIN", org), self.clone()))
+        Ok(Unit::new(
+            client,
+            self.bracket("BEGIN ISOLATION LEVEL READ COMMITTED", org),
+            self.clone(),
+        ))
     }
 
     /// Runs one reading statement for an organization.
     pub(crate) async fn read(&self, org: OrganizationId, statement: Statement) -> Result<Vec<Row>> {
-        self.run(Some(self.bracket("BEGIN READ ONLY", org)), statement).await
+        self.run(
+            Some(self.bracket("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY", org)),
+            statement,
+        )
+        .await
     }
 
     /// Runs one statement for no organization: those tables that belong to none, and the look-ups
@@ -111,7 +119,7 @@ impl Engine {
     }
 
     /// Runs where the caller is: a flight is sent whole or not at all, so a caller that is dropped
-    /// leaves a connection that is clean once the answers are in.
+    /// leaves a connection that is clean once the answers are in ([`Lent`] waits for them).
     async fn run(&self, bracket: Option<String>, statement: Statement) -> Result<Vec<Row>> {
         let mut tries = Tries::default();
         loop {
@@ -132,9 +140,14 @@ impl Engine {
         bracket: Option<&str>,
         statement: Statement,
     ) -> Result<Vec<Row>> {
-        let work = flight(&client, bracket, statement);
+        let mut lent = Lent { client: Some(client), engine: self };
+        let Some(client) = &lent.client else { return Err(Error::UnitOver) };
+        let work = flight(client, bracket, statement);
         let outcome = patiently(self.doubt(), client.backend, self.limit(), work).await;
-        if matches!(outcome, Err(Error::Unavailable(_) | Error::Timeout)) {
+        client.answered();
+        if let Some(client) = lent.client.take()
+            && matches!(outcome, Err(Error::Unavailable(_) | Error::Timeout))
+        {
             discard(client);
         }
         outcome
@@ -167,7 +180,9 @@ impl Engine {
         }
     }
 
-    /// Begins a transaction for `org`. The id is a UUID, which needs no quoting.
+    /// Begins a transaction for `org`. The id is a UUID, which needs no quoting. The isolation level
+    /// is named, whatever the server's default: who counts under a lock, and who reads up to the
+    /// horizon, needs a new snapshot for each statement.
     fn bracket(&self, begin: &str, org: OrganizationId) -> String {
         let limits = if self.is_pooled() { &*self.limits } else { "" };
         format!("{begin}; SET LOCAL app.org_id = '{org}'{limits}")
@@ -235,6 +250,25 @@ async fn flight(client: &Object, bracket: Option<&str>, statement: Statement) ->
     let rows = rows?;
     ended?;
     Ok(rows)
+}
+
+/// A connection with a flight under way. If the caller is dropped, it is given back once all answers
+/// are in: the next to use it would wait for them.
+struct Lent<'a> {
+    client: Option<Object>,
+    engine: &'a Engine,
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        let Some(client) = self.client.take() else { return };
+        let limit = self.engine.limit();
+        drop(self.engine.runtime.spawn(async move {
+            if !matches!(timeout(limit, client.simple_query("")).await, Ok(Ok(_))) {
+                discard(client);
+            }
+        }));
+    }
 }
 
 /// Closes a connection instead of giving it back.

@@ -89,6 +89,8 @@ impl Engine {
             SELECT role.rolname::text AS name, CASE
                 WHEN rolsuper THEN 'is a superuser'
                 WHEN rolbypassrls THEN 'has BYPASSRLS'
+                -- Up to PostgreSQL 15 it may make itself a member of any role but a superuser.
+                WHEN rolcreaterole THEN 'has CREATEROLE'
                 ELSE coalesce(
                     (SELECT format('can become %s, which row-level security does not hold', other.rolname)
                      FROM pg_roles AS other
@@ -104,8 +106,8 @@ impl Engine {
                      FROM pg_class AS open
                      WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
                        AND NOT relispartition AND NOT (relrowsecurity AND relforcerowsecurity)
-                       AND EXISTS (SELECT FROM pg_attribute
-                                   WHERE attrelid = open.oid AND attname = 'org_id')
+                       AND (relname = 'organizations' OR EXISTS (SELECT FROM pg_attribute
+                            WHERE attrelid = open.oid AND attname = 'org_id'))
                      HAVING count(*) > 0))
                 END AS gap
             FROM role";

@@ -53,6 +53,11 @@ impl Unit {
         session.commit(last).await
     }
 
+    /// Makes a commit impossible.
+    pub(crate) async fn fail(&self) {
+        self.session.lock().await.failed = true;
+    }
+
     /// Gives everything up.
     pub(crate) async fn roll_back(&self) {
         self.session.lock().await.roll_back().await;
@@ -121,7 +126,10 @@ impl Session {
         let (doubt, limit) = (self.engine.doubt(), self.engine.limit());
         let outcome = patiently(doubt, client.backend, limit, work).await;
         match &outcome {
-            Ok(_) => self.failed = false,
+            Ok(_) => {
+                client.answered();
+                self.failed = false;
+            }
             Err(error) => {
                 self.repeatable = Cause::of(error);
                 if matches!(error, Error::Unavailable(_) | Error::Timeout) {

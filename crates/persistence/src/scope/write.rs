@@ -4,7 +4,7 @@ use brownie_domain::{Timestamp, Version};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, DbBackend, EntityTrait, IdenStatic, Iterable, QueryFilter,
     QuerySelect, QueryTrait, Select, Value,
-    sea_query::{Expr, ExprTrait, LockType, OnConflict, Query, ReturningClause, SelectStatement},
+    sea_query::{Expr, ExprTrait, LockBehavior, LockType, OnConflict, Query, ReturningClause},
 };
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -84,6 +84,10 @@ impl OrgScope<Writing> {
             other => other,
         })?;
         if held.is_empty() {
+            // The row is written, into nothing: the unit must not be committed over this.
+            if let Conn::Unit(unit) = &self.conn {
+                unit.fail().await;
+            }
             return Err(Error::NotFound { resource: P::RESOURCE });
         }
         self.inserted::<E>(id, &rows, changes)
@@ -232,7 +236,8 @@ impl OrgScope<Writing> {
         self.write_all::<E>(Verb::Restored, &which, &back::<E>()).await
     }
 
-    /// Writes in batches, so that no statement takes long. `which` holds of no row any more once the
+    /// Writes in batches, so that no statement takes long, each after locking what it writes: a row
+    /// that somebody changes meanwhile is looked at again. `which` holds of no row any more once the
     /// row is written.
     async fn write_all<E: TenantEntity>(
         &self,
@@ -241,40 +246,53 @@ impl OrgScope<Writing> {
         changes: &E::ActiveModel,
     ) -> Result<()> {
         loop {
-            let some = self.some_ids::<E>(which.clone());
+            let some = self.lock_some::<E>(which.clone(), false).await?;
+            if some.is_empty() {
+                return Ok(());
+            }
             let mut update = E::update_many()
                 .set(self.stamped::<E>(changes.clone()))
                 .col_expr(E::VERSION, Expr::col(E::VERSION).add(1))
                 .filter(E::ORG_ID.eq(self.ctx.org_id.as_uuid()))
-                .filter(E::ID.in_subquery(some))
+                .filter(E::ID.is_in(some))
                 .into_query();
             let statement = DbBackend::Postgres.build(update.returning(key_columns::<E>()));
-            if self.record_all::<E>(verb, statement).await? < BATCH {
-                return Ok(());
-            }
+            self.record_all::<E>(verb, statement).await?;
         }
     }
 
     /// Removes for good some rows that were deleted before `before` and that nothing refers to.
-    /// Returns how many: fewer than a batch when there are no more.
+    /// Returns how many: none when there are no more. What somebody is at work on is left alone.
     pub(crate) async fn remove_some<E: TenantEntity>(&self, before: Timestamp) -> Result<u64> {
-        let some = self.some_ids::<E>(removable::<E>(before, "true"));
+        let some = self.lock_some::<E>(removable::<E>(before, "true"), true).await?;
+        if some.is_empty() {
+            return Ok(0);
+        }
         let mut delete = E::delete_many()
             .filter(E::ORG_ID.eq(self.ctx.org_id.as_uuid()))
-            .filter(E::ID.in_subquery(some))
+            .filter(E::ID.is_in(some))
             .into_query();
         let statement = DbBackend::Postgres.build(delete.returning(key_columns::<E>()));
         self.record_all::<E>(Verb::Purged, statement).await
     }
 
-    fn some_ids<E: TenantEntity>(&self, which: Expr) -> SelectStatement {
-        E::find()
+    /// Locks some rows of which `which` holds, and goes on holding once they are locked. Passes over
+    /// those that others have locked, or waits for them.
+    async fn lock_some<E: TenantEntity>(&self, which: Expr, pass_over: bool) -> Result<Vec<Uuid>> {
+        let mut select = E::find()
             .select_only()
             .column(E::ID)
             .filter(E::ORG_ID.eq(self.ctx.org_id.as_uuid()))
             .filter(which)
             .limit(BATCH)
-            .into_query()
+            .into_query();
+        if pass_over {
+            select.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+        } else {
+            select.lock(LockType::Update);
+        }
+        let rows = self.rows(DbBackend::Postgres.build(&select)).await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
     }
 
     /// Runs a statement that returns the keys of what it wrote, and records each.
