@@ -5,7 +5,7 @@
 //! and started again. What is not answered is asked again until it is, with the same key: it may have
 //! happened or not. In the end the rows are compared with the history that the writers kept.
 //!
-//! A short form in every run; `tests/run.sh --long` takes thirty kills of each, as release builds.
+//! A short form in every run; `tests/run.sh --long` takes thirty kills of each.
 
 use std::{
     collections::BTreeMap,
