@@ -85,7 +85,7 @@ impl SystemScope {
     /// Founds an organization with a first team and a first user, its admin.
     ///
     /// # Errors
-    /// [`Error::AlreadyExists`] when the slug is taken.
+    /// [`crate::Error::AlreadyExists`] when the slug is taken.
     pub async fn sign_up(&self, new: SignUp) -> Result<User> {
         let sources = self.store.sources();
         let now = sources.clock.now();
@@ -244,7 +244,7 @@ impl SystemScope {
     /// store from then on.
     ///
     /// # Errors
-    /// [`Error::Settings`] when the pooler is of a kind that returns other queries' rows; or when
+    /// [`crate::Error::Settings`] when the pooler is of a kind that returns other queries' rows; or when
     /// the database cannot answer.
     pub async fn footing(&self) -> Result<Footing> {
         self.store.engine().footing().await
