@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::Invalid;
+use crate::{Invalid, schema::described};
 
 /// A JSON object that PostgreSQL's `jsonb` can keep: no U+0000 in any text, at most
 /// [`Document::MAX_BYTES`] when written.
@@ -136,6 +136,24 @@ impl From<Tags> for Vec<String> {
         tags.0
     }
 }
+
+described!(Document, "A JSON object, at most 256 KiB, without U+0000 in any text.", {
+    "type": "object",
+    "additionalProperties": true,
+    "examples": [{ "region": "eu-west-1" }],
+});
+
+described!(Tags, "Short words on a row, in the order given, none twice.", {
+    "type": "array",
+    "maxItems": Tags::MAX,
+    "items": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": Tags::MAX_LENGTH,
+        "pattern": r"^[^\x00-\x1f\x7f-\x9f]*$",
+    },
+    "examples": [["database", "eu"]],
+});
 
 #[cfg(test)]
 mod tests {

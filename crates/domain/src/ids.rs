@@ -8,11 +8,11 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::Invalid;
+use crate::{Invalid, schema::described};
 
 macro_rules! ids {
-    ($($(#[$doc:meta])* $name:ident = $what:literal;)+) => {$(
-        $(#[$doc])*
+    ($($(#[doc = $doc:literal])* $name:ident = $what:literal;)+) => {$(
+        $(#[doc = $doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(transparent)]
         pub struct $name(Uuid);
@@ -48,6 +48,12 @@ macro_rules! ids {
                 Uuid::parse_str(text).map(Self).map_err(|_| Invalid::new($what, "must be a UUID"))
             }
         }
+
+        described!($name, concat!($($doc),*), {
+            "type": "string",
+            "format": "uuid",
+            "examples": ["019aa5d3-7c00-7b1e-9c5e-3f4f8a1d2b6c"],
+        });
     )+};
 }
 

@@ -3,12 +3,12 @@
 
 /// Declares an enum whose members have one lower-case spelling each.
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $name:ident($what:literal) { $($(#[$member_doc:meta])* $member:ident = $text:literal,)+ })+) => {$(
-        $(#[$doc])*
+    ($($(#[doc = $doc:literal])* $name:ident($what:literal) { $($(#[doc = $member_doc:literal])* $member:ident = $text:literal,)+ })+) => {$(
+        $(#[doc = $doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
         #[serde(into = "&'static str", try_from = "String")]
         pub enum $name {
-            $($(#[$member_doc])* $member,)+
+            $($(#[doc = $member_doc])* $member,)+
         }
 
         impl $name {
@@ -54,6 +54,12 @@ macro_rules! kinds {
                 text.parse()
             }
         }
+
+        $crate::schema::described!(
+            $name,
+            concat!($($doc,)* "\n" $(, "\n- `", $text, "`:" $(, $member_doc)*)+),
+            { "type": "string", "enum": [$($text),+] }
+        );
     )+};
 }
 

@@ -12,6 +12,7 @@ mod kinds;
 mod number;
 mod page;
 mod permission;
+mod schema;
 mod text;
 mod version;
 

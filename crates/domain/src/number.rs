@@ -36,6 +36,25 @@ impl<const MIN: i32> From<AtLeast<MIN>> for i32 {
     }
 }
 
+impl<const MIN: i32> schemars::JsonSchema for AtLeast<MIN> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        format!("AtLeast{MIN}").into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "integer",
+            "format": "int32",
+            "minimum": MIN,
+            "maximum": i32::MAX,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

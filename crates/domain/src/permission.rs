@@ -1,6 +1,6 @@
 //! Who may do what: the one table. `docs/permissions.md` is printed from it by a test.
 
-use crate::{Invalid, kinds::kinds};
+use crate::{Invalid, kinds::kinds, schema::described};
 
 /// What a person is in an organization, or in one team of it.
 #[derive(
@@ -34,6 +34,12 @@ impl Role {
         (self as u8) >= (action.least_role() as u8)
     }
 }
+
+described!(Role, "What a person is in an organization, or in one team of it.", {
+    "type": "string",
+    "enum": ["viewer", "member", "admin"],
+    "examples": ["member"],
+});
 
 impl From<Role> for &'static str {
     fn from(role: Role) -> Self {

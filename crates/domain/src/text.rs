@@ -14,9 +14,40 @@ struct Rule {
     what: &'static str,
     min: usize,
     max: usize,
-    /// Returns the canonical form, or what is wrong.
-    shape: fn(String) -> Result<String, String>,
+    shape: &'static Shape,
 }
+
+/// What characters a text may have, and in which order.
+struct Shape {
+    /// Returns the canonical form, or what is wrong.
+    read: fn(String) -> Result<String, String>,
+    /// What `read` takes, as a regular expression of ECMA-262, for those who want to know beforehand.
+    pattern: &'static str,
+    format: Option<&'static str>,
+}
+
+const LINE: Shape = Shape {
+    read: line,
+    pattern: r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$",
+    format: None,
+};
+const LINES: Shape = Shape {
+    read: lines,
+    pattern: r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$",
+    format: None,
+};
+const SLUG: Shape = Shape { read: slug, pattern: "^[a-z0-9-]+$", format: None };
+const USERNAME: Shape = Shape { read: username, pattern: "^[A-Za-z0-9_-]+$", format: None };
+const EMAIL: Shape = Shape {
+    read: email,
+    pattern: r"^[!-?A-~]+@[!--/-?A-~]+(\.[!--/-?A-~]+)+$",
+    format: Some("email"),
+};
+const HTTP_URL: Shape = Shape {
+    read: http_url,
+    pattern: r"^https?://[^\s\x00-\x1f\x7f-\x9f]*$",
+    format: Some("uri"),
+};
 
 impl Rule {
     fn read(&self, text: String) -> Result<String, Invalid> {
@@ -28,7 +59,7 @@ impl Rule {
                 format!("must have {} to {} characters, not {length}", self.min, self.max),
             ));
         }
-        (self.shape)(text).map_err(|reason| Invalid::new(self.what, reason))
+        (self.shape.read)(text).map_err(|reason| Invalid::new(self.what, reason))
     }
 }
 
@@ -89,8 +120,8 @@ fn http_url(text: String) -> Result<String, String> {
 }
 
 macro_rules! texts {
-    ($($(#[$doc:meta])* $name:ident = $what:literal, $min:literal..=$max:literal, $shape:path;)+) => {$(
-        $(#[$doc])*
+    ($($(#[doc = $doc:literal])* $name:ident = $what:literal, $min:literal..=$max:literal, $shape:ident, $example:literal;)+) => {$(
+        $(#[doc = $doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(into = "String", try_from = "String")]
         pub struct $name(String);
@@ -109,7 +140,7 @@ macro_rules! texts {
             type Error = Invalid;
 
             fn try_from(text: String) -> Result<Self, Invalid> {
-                Rule { what: $what, min: $min, max: $max, shape: $shape }.read(text).map(Self)
+                Rule { what: $what, min: $min, max: $max, shape: &$shape }.read(text).map(Self)
             }
         }
 
@@ -132,38 +163,59 @@ macro_rules! texts {
                 f.write_str(&self.0)
             }
         }
+
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                let mut schema = schemars::json_schema!({
+                    "type": "string",
+                    "description": concat!($($doc),*).trim(),
+                    "minLength": $min,
+                    "maxLength": $max,
+                    "pattern": $shape.pattern,
+                    "examples": [$example],
+                });
+                if let Some(format) = $shape.format {
+                    schema.insert("format".to_owned(), format.into());
+                }
+                schema
+            }
+        }
     )+};
 }
 
 texts! {
     /// Where a user's picture is.
-    AvatarUrl = "avatar URL", 1..=500, http_url;
+    AvatarUrl = "avatar URL", 1..=500, HTTP_URL, "https://example.com/ada.png";
     /// The name of a configuration or an agent configuration.
-    ConfigName = "configuration name", 1..=255, line;
+    ConfigName = "configuration name", 1..=255, LINE, "disk-alerts";
     /// Prose, any number of lines.
-    Description = "description", 1..=65_536, lines;
+    Description = "description", 1..=65_536, LINES, "Writes to the primary take more than a second.";
     /// A mailbox, in lower case. ASCII only: RFC 5321 without SMTPUTF8.
-    EmailAddress = "e-mail address", 5..=255, email;
+    EmailAddress = "e-mail address", 5..=255, EMAIL, "ada@example.com";
     /// A person's name, as they write it.
-    FullName = "full name", 1..=255, line;
+    FullName = "full name", 1..=255, LINE, "Ada Lovelace";
     /// What an incident is about.
-    IncidentTitle = "title", 1..=500, line;
+    IncidentTitle = "title", 1..=500, LINE, "Primary database is slow";
     /// The name of a measured quantity.
-    MetricName = "metric name", 1..=255, line;
+    MetricName = "metric name", 1..=255, LINE, "request_duration_seconds";
     /// Its kind: counter, gauge, histogram, or the sender's own word.
-    MetricType = "metric type", 1..=50, line;
+    MetricType = "metric type", 1..=50, LINE, "gauge";
     /// The name of an organization.
-    OrganizationName = "organization name", 1..=255, line;
+    OrganizationName = "organization name", 1..=255, LINE, "Example Inc.";
     /// A unit or a time window, such as `ms` or `5m`.
-    ShortLabel = "label", 1..=50, line;
+    ShortLabel = "label", 1..=50, LINE, "5m";
     /// A name for URLs.
-    Slug = "slug", 1..=100, slug;
+    Slug = "slug", 1..=100, SLUG, "example";
     /// What reported an incident, such as `error_rate_monitor`.
-    SourceName = "source", 1..=255, line;
+    SourceName = "source", 1..=255, LINE, "error_rate_monitor";
     /// The name of a team.
-    TeamName = "team name", 1..=255, line;
+    TeamName = "team name", 1..=255, LINE, "Platform";
     /// A name to mention somebody by.
-    Username = "username", 3..=100, username;
+    Username = "username", 3..=100, USERNAME, "ada";
 }
 
 impl Slug {
@@ -223,6 +275,19 @@ mod tests {
     fn a_slug_is_made_of_any_name() {
         assert_eq!(Slug::from_name("Acme  Inc. (EU)", "org").as_str(), "acme-inc-eu");
         assert_eq!(Slug::from_name("愛", "org").as_str(), "org");
+    }
+
+    fn schema_of<T: schemars::JsonSchema>() -> serde_json::Value {
+        schemars::SchemaGenerator::default().into_root_schema_for::<T>().to_value()
+    }
+
+    #[test]
+    fn an_example_is_what_it_is_an_example_of() {
+        let example = |schema: serde_json::Value| schema["examples"][0].as_str().unwrap().to_owned();
+        assert!(example(schema_of::<EmailAddress>()).parse::<EmailAddress>().is_ok());
+        assert!(example(schema_of::<AvatarUrl>()).parse::<AvatarUrl>().is_ok());
+        assert!(example(schema_of::<Slug>()).parse::<Slug>().is_ok());
+        assert!(example(schema_of::<Username>()).parse::<Username>().is_ok());
     }
 
     proptest! {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::Invalid;
+use crate::{Invalid, schema::described};
 
 /// How often a row has been written: 1 when it is created, one more with each change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -31,6 +31,13 @@ impl TryFrom<i64> for Version {
         Ok(Self(number))
     }
 }
+
+described!(Version, "How often the row was written; the number in its ETag.", {
+    "type": "integer",
+    "format": "int64",
+    "minimum": 1,
+    "examples": [1],
+});
 
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
