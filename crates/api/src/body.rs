@@ -1,15 +1,12 @@
 //! What comes in, read strictly: bodies, queries, and the version a change is made on.
 
-use std::{pin::Pin, time::Duration};
+use std::{borrow::Cow, pin::Pin, time::Duration};
 
-use actix_web::{
-    FromRequest, HttpRequest,
-    dev::Payload,
-    http::header,
-    web::{self, Bytes},
-};
+use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header, web::Bytes};
 use brownie_domain::{Cursor, Invalid, List, PageRequest, Timestamp, Version};
 use chrono::{DateTime, Datelike};
+use percent_encoding::percent_decode_str;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use tokio::time::timeout;
 
@@ -102,12 +99,39 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
         .collect()
 }
 
-/// Reads a field that may be left out but not be null, such as that of a required column in a
-/// patch. Fields of this kind need `#[serde(default)]`, too.
-pub(crate) fn some<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
+/// A field of a patch that may be left out but not be null, such as that of a required column. A
+/// struct with such fields is `#[serde(default)]`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Given<T>(pub(crate) Option<T>);
+
+impl<T> Default for Given<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Given<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        T::deserialize(deserializer).map(Some).map(Self)
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Given<T> {
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn schema_id() -> Cow<'static, str> {
+        T::schema_id()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
+    }
 }
 
 /// The parameters of a request's query. An unknown or unreadable one is 422.
@@ -119,17 +143,24 @@ impl<T: DeserializeOwned + 'static> FromRequest for Query<T> {
     type Future = std::future::Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        std::future::ready(
-            web::Query::<T>::from_query(request.query_string())
-                .map(|query| Self(query.into_inner()))
-                .map_err(|error| match error {
-                    actix_web::error::QueryPayloadError::Deserialize(error) => {
-                        Problem::field("query", error.to_string())
-                    }
-                    _ => Problem::new(Code::Malformed),
-                }),
-        )
+        std::future::ready(read_query(request.query_string()).map(Self))
     }
+}
+
+fn read_query<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
+    // What is no UTF-8 would be read as U+FFFD, and looked for.
+    if percent_decode_str(query).decode_utf8().is_err() {
+        return Err(Problem::with(Code::Malformed, "The query is not UTF-8."));
+    }
+    let pairs = form_urlencoded::parse(query.as_bytes());
+    serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(pairs)).map_err(|error| {
+        let name = match error.path().to_string() {
+            path if path == "." => "query".to_owned(),
+            path => path,
+        };
+        let reason = error.inner().to_string();
+        Problem::field(name, reason.chars().take(MAX_MESSAGE).collect::<String>())
+    })
 }
 
 /// A parameter of the path. One that cannot be read names nothing: 404.
@@ -148,23 +179,63 @@ impl<T: DeserializeOwned + 'static> FromRequest for Path<T> {
     }
 }
 
+/// How many rows a page has at most.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "u64")]
+pub(crate) struct Limit(pub(crate) u64);
+
+impl Default for Limit {
+    fn default() -> Self {
+        Self(PageRequest::DEFAULT_LIMIT)
+    }
+}
+
+impl TryFrom<u64> for Limit {
+    type Error = Invalid;
+
+    fn try_from(limit: u64) -> Result<Self, Invalid> {
+        PageRequest::new(limit, None).map(|page| Self(page.limit()))
+    }
+}
+
+impl JsonSchema for Limit {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Limit".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "integer",
+            "minimum": 1,
+            "maximum": PageRequest::MAX_LIMIT,
+            "default": PageRequest::DEFAULT_LIMIT,
+        })
+    }
+}
+
 /// Which part of a list is wanted, as the query says it.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Paging {
-    pub(crate) limit: Option<u64>,
+    /// How many at most.
+    pub(crate) limit: Option<Limit>,
+    /// Where the page before ended: its `next_cursor`.
     pub(crate) cursor: Option<String>,
 }
 
 impl Paging {
     /// Reads the request for a page of `list`.
     pub(crate) fn of(
-        limit: Option<u64>,
+        limit: Option<Limit>,
         cursor: Option<&str>,
         list: List,
     ) -> Result<PageRequest, Problem> {
         let after = cursor.map(|cursor| Cursor::read(list, cursor)).transpose()?;
-        Ok(PageRequest::new(limit.unwrap_or(PageRequest::DEFAULT_LIMIT), after)?)
+        Ok(PageRequest::new(limit.unwrap_or_default().0, after)?)
     }
 }
 
@@ -201,6 +272,24 @@ fn version(text: &str) -> Option<Version> {
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct When(pub(crate) Timestamp);
+
+impl JsonSchema for When {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "When".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "format": "date-time",
+            "examples": ["2026-11-21T12:00:00Z"],
+        })
+    }
+}
 
 impl TryFrom<String> for When {
     type Error = Invalid;

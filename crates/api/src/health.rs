@@ -2,19 +2,24 @@
 
 use std::time::Duration;
 
-use actix_web::{HttpResponse, http::header, web};
+use actix_web::{HttpRequest, HttpResponse, Responder, body::BoxBody, http::StatusCode, web};
 use brownie_domain::Timestamp;
 use brownie_persistence::SystemContext;
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::time::timeout;
 
-use crate::{Deps, Problem, Schema, access};
+use crate::{
+    Deps, Problem, Schema, access,
+    answer::Plain,
+    openapi::{Describe, Operation, pages},
+};
 
 /// A probe waits no longer than this.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-#[derive(Serialize)]
-struct Health {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Health {
     status: &'static str,
     timestamp: Timestamp,
     version: &'static str,
@@ -23,29 +28,57 @@ struct Health {
     detail: String,
 }
 
+/// What this is, and where the rest is.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Index {
+    name: &'static str,
+    version: &'static str,
+    links: pages::Links,
+}
+
 /// Says what this is and where the rest is.
-pub(crate) async fn index() -> HttpResponse {
-    HttpResponse::Ok().json(serde_json::json!({
-        "name": "Brownie Metadata Database",
-        "version": env!("CARGO_PKG_VERSION"),
-        "links": {
-            "api": "/api/v1",
-            "health": "/health",
-            "live": "/livez",
-            "ready": "/readyz",
-            "metrics": "/metrics",
-        },
-    }))
+pub(crate) async fn index() -> Plain<Index> {
+    let version = env!("CARGO_PKG_VERSION");
+    Plain(Index { name: "Brownie Metadata Database", version, links: pages::LINKS })
+}
+
+/// A sign of life.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Alive {
+    status: &'static str,
 }
 
 /// Answers as long as the process does, whatever becomes of the database: restarting it would not
 /// bring that back.
-pub(crate) async fn live() -> HttpResponse {
-    HttpResponse::Ok().json(serde_json::json!({"status": "alive"}))
+pub(crate) async fn live() -> Plain<Alive> {
+    Plain(Alive { status: "alive" })
+}
+
+/// Whether requests can be served.
+#[derive(Debug)]
+pub(crate) struct Readiness {
+    servable: bool,
+    health: Health,
+}
+
+impl Responder for Readiness {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
+        let status = if self.servable { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        HttpResponse::build(status).json(self.health)
+    }
+}
+
+impl Describe for Readiness {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.answers::<Health>(200, "Requests can be served.", &[]);
+        operation.answers::<Health>(503, "They cannot; `detail` says why.", &[]);
+    }
 }
 
 /// Answers 200 when requests can be served, 503 otherwise. `/health` is its older name.
-pub(crate) async fn ready(request: actix_web::HttpRequest, deps: web::Data<Deps>) -> HttpResponse {
+pub(crate) async fn ready(request: HttpRequest, deps: web::Data<Deps>) -> Readiness {
     let (database, schema) = match timeout(PATIENCE, schema(&request, &deps)).await {
         Ok(Ok(schema)) => ("healthy", schema),
         Ok(Err(_)) => (
@@ -64,19 +97,36 @@ pub(crate) async fn ready(request: actix_web::HttpRequest, deps: web::Data<Deps>
         database,
         detail: schema.detail,
     };
-    let mut response =
-        if schema.servable { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
-    response.insert_header((header::CACHE_CONTROL, "no-store")).json(health)
+    Readiness { servable: schema.servable, health }
 }
 
-async fn schema(request: &actix_web::HttpRequest, deps: &Deps) -> Result<Schema, Problem> {
+async fn schema(request: &HttpRequest, deps: &Deps) -> Result<Schema, Problem> {
     let ctx = SystemContext::for_visitor(access::request_id(request));
     let applied = deps.store.system(&ctx).applied_migrations(deps.schema.ledger).await?;
     Ok((deps.schema.judge)(&applied))
 }
 
+/// The metrics, in the text format of Prometheus.
+#[derive(Debug)]
+pub(crate) struct Exposition(String);
+
+impl Responder for Exposition {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
+        HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(self.0)
+    }
+}
+
+impl Describe for Exposition {
+    fn describe(operation: &mut Operation<'_>) {
+        let body = ("text/plain", serde_json::json!({ "type": "string" }));
+        operation.answers_with(200, "The metrics, for Prometheus.", &[], Some(body));
+    }
+}
+
 /// The metrics, for Prometheus.
-pub(crate) async fn metrics(deps: web::Data<Deps>) -> HttpResponse {
+pub(crate) async fn metrics(deps: web::Data<Deps>) -> Exposition {
     let (open, idle) = deps.store.connections();
     #[expect(clippy::cast_precision_loss, reason = "a pool has few connections")]
     {
@@ -84,20 +134,5 @@ pub(crate) async fn metrics(deps: web::Data<Deps>) -> HttpResponse {
         metrics::gauge!(brownie_metrics::DB_CONNECTIONS, "state" => "busy")
             .set(open.saturating_sub(idle) as f64);
     }
-    HttpResponse::Ok()
-        .content_type("text/plain; version=0.0.4; charset=utf-8")
-        .body(deps.exporter.render())
-}
-
-/// Explains a problem's code to a person.
-pub(crate) async fn problem(code: web::Path<String>) -> Result<HttpResponse, Problem> {
-    let code = crate::Code::ALL.iter().find(|known| known.as_str() == code.as_str());
-    let code =
-        code.ok_or_else(|| Problem::with(crate::Code::NotFound, "There is no such code."))?;
-    Ok(HttpResponse::Ok().json(serde_json::json!({
-        "code": code.as_str(),
-        "status": code.status().as_u16(),
-        "title": code.title(),
-        "meaning": code.meaning(),
-    })))
+    Exposition(deps.exporter.render())
 }

@@ -1,18 +1,19 @@
 //! The HTTP API of the metadata database.
 //!
 //! [`routes`] has the whole URL map on one screen. A handler reads what came in ([`body`]), says in
-//! its first parameter who may call it ([`access`]), asks the store, and answers ([`view`]) or
+//! its first parameter who may call it ([`access`]), asks the store, and answers ([`answer`]) or
 //! returns a [`Problem`]. [`Service`] listens.
 
 pub mod access;
+mod answer;
 pub mod body;
 mod health;
 mod observe;
+mod openapi;
 mod problem;
 pub mod routes;
 mod service;
 mod v1;
-mod view;
 
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ use brownie_domain::{Clock, IdSource};
 use brownie_metrics::Exporter;
 use brownie_persistence::Store;
 
+pub use openapi::document as openapi_document;
 pub use problem::{Code, FieldError, Problem};
 pub use service::{Listen, Service};
 

@@ -7,6 +7,8 @@ use brownie_domain::Action;
 
 use crate::{
     Code, Problem, access, health,
+    openapi::{Operation, describe, pages as docs},
+    problem::page as problem,
     v1::{agent_configs, auth, events, incidents, members, organizations, stats, teams, users},
 };
 
@@ -19,15 +21,26 @@ pub struct Route {
     pub path: &'static str,
     /// What a caller must be permitted; none for what everybody may ask.
     pub action: Option<Action>,
+    /// The handler's name: resource and verb.
+    pub name: &'static str,
+    /// What it is for, in a few words.
+    pub summary: &'static str,
+    /// What may stand in the way besides what the signature tells.
+    pub problems: &'static [Code],
+    pub(crate) describe: fn(&mut Operation<'_>),
     handler: fn(Method) -> actix_web::Route,
 }
 
 macro_rules! routes {
-    ($($method:ident $path:literal $action:tt => $handler:path,)+) => {
+    ($($method:ident $path:literal $action:tt => $handler:path: $summary:literal $($problem:ident)*;)+) => {
         vec![$(Route {
             method: Method::$method,
             path: $path,
             action: action!($action),
+            name: stringify!($handler),
+            summary: $summary,
+            problems: &[$(Code::$problem),*],
+            describe: |operation| describe($handler, operation),
             handler: |method| web::method(method).to($handler),
         },)+]
     };
@@ -46,67 +59,72 @@ macro_rules! action {
 #[rustfmt::skip]
 pub fn table() -> Vec<Route> {
     routes![
-        GET    "/"                                          - => health::index,
-        GET    "/health"                                    - => health::ready,
-        GET    "/livez"                                     - => health::live,
-        GET    "/readyz"                                    - => health::ready,
-        GET    "/metrics"                                   - => health::metrics,
-        GET    "/problems/{code}"                           - => health::problem,
+        GET    "/"                                          - => health::index: "What this is, and where the rest is";
+        GET    "/health"                                    - => health::ready: "Whether requests can be served";
+        GET    "/livez"                                     - => health::live: "A sign of life";
+        GET    "/readyz"                                    - => health::ready: "Whether requests can be served";
+        GET    "/metrics"                                   - => health::metrics: "Metrics for Prometheus";
+        GET    "/problems/{code}"                           - => problem::explain: "What a problem's code means";
+        GET    "/docs"                                      - => docs::swagger: "This API, to try out";
+        GET    "/docs/{asset}"                              - => docs::asset: "A part of these pages";
+        GET    "/redoc"                                     - => docs::redoc: "This API, to read";
+        GET    "/openapi.json"                              - => docs::openapi: "This API, for programs";
+        GET    "/api/v1/openapi.json"                       - => docs::openapi: "This API, for programs";
 
-        POST   "/api/v1/auth/signup"                        - => auth::sign_up,
-        POST   "/api/v1/auth/login"                         - => auth::log_in,
-        GET    "/api/v1/auth/me"                            UsersRead => auth::me,
+        POST   "/api/v1/auth/signup"                        - => auth::sign_up: "Found an organization and become its admin" AlreadyExists;
+        POST   "/api/v1/auth/login"                         - => auth::log_in: "Log in with a password" WrongCredentials OrganizationNeeded;
+        GET    "/api/v1/auth/me"                            UsersRead => auth::me: "Who am I";
 
-        GET    "/api/v1/organizations"                      OrganizationRead => organizations::list,
-        GET    "/api/v1/organizations/{org_id}"             OrganizationRead => organizations::get,
-        PUT    "/api/v1/organizations/{org_id}"             OrganizationWrite => organizations::update,
-        PATCH  "/api/v1/organizations/{org_id}"             OrganizationWrite => organizations::update,
+        GET    "/api/v1/organizations"                      OrganizationRead => organizations::list: "My organization, as a list";
+        GET    "/api/v1/organizations/{org_id}"             OrganizationRead => organizations::get: "My organization";
+        PUT    "/api/v1/organizations/{org_id}"             OrganizationWrite => organizations::update: "Change it" AlreadyExists;
+        PATCH  "/api/v1/organizations/{org_id}"             OrganizationWrite => organizations::update: "Change it" AlreadyExists;
 
-        GET    "/api/v1/organizations/{org_id}/teams"       TeamsRead => teams::list,
-        POST   "/api/v1/organizations/{org_id}/teams"       TeamsManage => teams::create,
-        GET    "/api/v1/teams/{team_id}"                    TeamsRead => teams::get,
-        PUT    "/api/v1/teams/{team_id}"                    TeamsWrite => teams::update,
-        PATCH  "/api/v1/teams/{team_id}"                    TeamsWrite => teams::update,
-        DELETE "/api/v1/teams/{team_id}"                    TeamsManage => teams::delete,
-        POST   "/api/v1/teams/{team_id}/restore"            TeamsManage => teams::restore,
+        GET    "/api/v1/organizations/{org_id}/teams"       TeamsRead => teams::list: "Teams, the newest first";
+        POST   "/api/v1/organizations/{org_id}/teams"       TeamsManage => teams::create: "Create a team" AlreadyExists LimitReached;
+        GET    "/api/v1/teams/{team_id}"                    TeamsRead => teams::get: "One team";
+        PUT    "/api/v1/teams/{team_id}"                    TeamsWrite => teams::update: "Change a team" AlreadyExists;
+        PATCH  "/api/v1/teams/{team_id}"                    TeamsWrite => teams::update: "Change a team" AlreadyExists;
+        DELETE "/api/v1/teams/{team_id}"                    TeamsManage => teams::delete: "Delete a team" InUse;
+        POST   "/api/v1/teams/{team_id}/restore"            TeamsManage => teams::restore: "Bring a deleted team back" AlreadyExists LimitReached;
 
-        GET    "/api/v1/teams/{team_id}/members"            TeamsRead => members::list,
-        POST   "/api/v1/teams/{team_id}/members"            MembersWrite => members::add,
-        PUT    "/api/v1/teams/{team_id}/members/{user_id}"  MembersWrite => members::change_role,
-        DELETE "/api/v1/teams/{team_id}/members/{user_id}"  MembersWrite => members::remove,
+        GET    "/api/v1/teams/{team_id}/members"            TeamsRead => members::list: "Members of a team";
+        POST   "/api/v1/teams/{team_id}/members"            MembersWrite => members::add: "Add somebody to a team" AlreadyExists LimitReached;
+        PUT    "/api/v1/teams/{team_id}/members/{user_id}"  MembersWrite => members::change_role: "Change a role in a team" LastAdmin;
+        DELETE "/api/v1/teams/{team_id}/members/{user_id}"  MembersWrite => members::remove: "Take somebody out of a team" HomeTeam LastAdmin;
 
-        GET    "/api/v1/organizations/{org_id}/users"       UsersRead => users::list,
-        POST   "/api/v1/organizations/{org_id}/users"       UsersWrite => users::create,
-        GET    "/api/v1/users/{user_id}"                    UsersRead => users::get,
-        PUT    "/api/v1/users/{user_id}"                    UsersRead => users::update,
-        PATCH  "/api/v1/users/{user_id}"                    UsersRead => users::update,
-        DELETE "/api/v1/users/{user_id}"                    UsersWrite => users::delete,
-        POST   "/api/v1/users/{user_id}/restore"            UsersWrite => users::restore,
+        GET    "/api/v1/organizations/{org_id}/users"       UsersRead => users::list: "Users, the newest first";
+        POST   "/api/v1/organizations/{org_id}/users"       UsersWrite => users::create: "Create a user" AlreadyExists LimitReached;
+        GET    "/api/v1/users/{user_id}"                    UsersRead => users::get: "One user";
+        PUT    "/api/v1/users/{user_id}"                    UsersRead => users::update: "Change a user" AlreadyExists LimitReached LastAdmin;
+        PATCH  "/api/v1/users/{user_id}"                    UsersRead => users::update: "Change a user" AlreadyExists LimitReached LastAdmin;
+        DELETE "/api/v1/users/{user_id}"                    UsersWrite => users::delete: "Delete a user" LastAdmin;
+        POST   "/api/v1/users/{user_id}/restore"            UsersWrite => users::restore: "Bring a deleted user back" AlreadyExists LimitReached;
 
-        GET    "/api/v1/teams/{team_id}/incidents"          IncidentsRead => incidents::list,
-        POST   "/api/v1/teams/{team_id}/incidents"          IncidentsWrite => incidents::create,
-        GET    "/api/v1/incidents/{incident_id}"            IncidentsRead => incidents::get,
-        PUT    "/api/v1/incidents/{incident_id}"            IncidentsWrite => incidents::update,
-        PATCH  "/api/v1/incidents/{incident_id}"            IncidentsWrite => incidents::update,
-        DELETE "/api/v1/incidents/{incident_id}"            IncidentsDelete => incidents::delete,
-        POST   "/api/v1/incidents/{incident_id}/restore"    IncidentsDelete => incidents::restore,
+        GET    "/api/v1/teams/{team_id}/incidents"          IncidentsRead => incidents::list: "Incidents of a team, the newest first";
+        POST   "/api/v1/teams/{team_id}/incidents"          IncidentsWrite => incidents::create: "Report an incident" AlreadyExists;
+        GET    "/api/v1/incidents/{incident_id}"            IncidentsRead => incidents::get: "One incident";
+        PUT    "/api/v1/incidents/{incident_id}"            IncidentsWrite => incidents::update: "Change an incident" IllegalTransition;
+        PATCH  "/api/v1/incidents/{incident_id}"            IncidentsWrite => incidents::update: "Change an incident" IllegalTransition;
+        DELETE "/api/v1/incidents/{incident_id}"            IncidentsDelete => incidents::delete: "Delete an incident";
+        POST   "/api/v1/incidents/{incident_id}/restore"    IncidentsDelete => incidents::restore: "Bring a deleted incident back" AlreadyExists;
 
-        GET    "/api/v1/teams/{team_id}/agent-configs"      AgentConfigsRead => agent_configs::list,
-        POST   "/api/v1/teams/{team_id}/agent-configs"      AgentConfigsWrite => agent_configs::create,
-        GET    "/api/v1/agent-configs/{config_id}"          AgentConfigsRead => agent_configs::get,
-        PUT    "/api/v1/agent-configs/{config_id}"          AgentConfigsWrite => agent_configs::update,
-        PATCH  "/api/v1/agent-configs/{config_id}"          AgentConfigsWrite => agent_configs::update,
-        DELETE "/api/v1/agent-configs/{config_id}"          AgentConfigsDelete => agent_configs::delete,
-        POST   "/api/v1/agent-configs/{config_id}/restore"  AgentConfigsDelete => agent_configs::restore,
+        GET    "/api/v1/teams/{team_id}/agent-configs"      AgentConfigsRead => agent_configs::list: "Agent configurations of a team";
+        POST   "/api/v1/teams/{team_id}/agent-configs"      AgentConfigsWrite => agent_configs::create: "Create an agent configuration" AlreadyExists;
+        GET    "/api/v1/agent-configs/{config_id}"          AgentConfigsRead => agent_configs::get: "One agent configuration";
+        PUT    "/api/v1/agent-configs/{config_id}"          AgentConfigsWrite => agent_configs::update: "Change an agent configuration" AlreadyExists;
+        PATCH  "/api/v1/agent-configs/{config_id}"          AgentConfigsWrite => agent_configs::update: "Change an agent configuration" AlreadyExists;
+        DELETE "/api/v1/agent-configs/{config_id}"          AgentConfigsDelete => agent_configs::delete: "Delete an agent configuration";
+        POST   "/api/v1/agent-configs/{config_id}/restore"  AgentConfigsDelete => agent_configs::restore: "Bring a deleted agent configuration back" AlreadyExists;
 
-        GET    "/api/v1/teams/{team_id}/stats"              StatsRead => stats::list_of_team,
-        POST   "/api/v1/teams/{team_id}/stats"              StatsWrite => stats::create,
-        GET    "/api/v1/organizations/{org_id}/stats"       OrganizationRead => stats::list,
-        GET    "/api/v1/stats/{stat_id}"                    StatsRead => stats::get,
-        DELETE "/api/v1/stats/{stat_id}"                    StatsDelete => stats::delete,
-        POST   "/api/v1/stats/{stat_id}/restore"            StatsDelete => stats::restore,
+        GET    "/api/v1/teams/{team_id}/stats"              StatsRead => stats::list_of_team: "Values of a team, the newest first";
+        POST   "/api/v1/teams/{team_id}/stats"              StatsWrite => stats::create: "Record a value";
+        GET    "/api/v1/organizations/{org_id}/stats"       OrganizationRead => stats::list: "Values of the organization";
+        GET    "/api/v1/stats/{stat_id}"                    StatsRead => stats::get: "One value";
+        DELETE "/api/v1/stats/{stat_id}"                    StatsDelete => stats::delete: "Delete a value";
+        POST   "/api/v1/stats/{stat_id}/restore"            StatsDelete => stats::restore: "Bring a deleted value back";
 
-        GET    "/api/v1/events"                             EventsRead => events::list,
+        GET    "/api/v1/events"                             EventsRead => events::list: "Follow what happens";
     ]
 }
 
@@ -168,11 +186,12 @@ mod tests {
         }
     }
 
+    const OPEN: &[&str] = &["/api/v1/auth/login", "/api/v1/auth/signup", "/api/v1/openapi.json"];
+
     #[test]
     fn what_is_below_api_is_for_those_we_know() {
         for route in table() {
-            let open = matches!(route.path, "/api/v1/auth/signup" | "/api/v1/auth/login")
-                || !route.path.starts_with("/api/");
+            let open = OPEN.contains(&route.path) || !route.path.starts_with("/api/");
             assert_eq!(route.action.is_none(), open, "{route:?}");
         }
     }

@@ -42,6 +42,23 @@ impl TryFrom<String> for Password {
     }
 }
 
+impl schemars::JsonSchema for Password {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Password".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "format": "password",
+            "minLength": Self::MIN,
+            // Characters of four bytes each fit.
+            "maxLength": Self::MAX_BYTES / 4,
+            "examples": ["correct horse battery staple"],
+        })
+    }
+}
+
 impl std::fmt::Debug for Password {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("[password]")

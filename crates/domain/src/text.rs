@@ -43,11 +43,8 @@ const EMAIL: Shape = Shape {
     pattern: r"^[!-?A-~]+@[!--/-?A-~]+(\.[!--/-?A-~]+)+$",
     format: Some("email"),
 };
-const HTTP_URL: Shape = Shape {
-    read: http_url,
-    pattern: r"^https?://[^\s\x00-\x1f\x7f-\x9f]*$",
-    format: Some("uri"),
-};
+const HTTP_URL: Shape =
+    Shape { read: http_url, pattern: r"^https?://[^\s\x00-\x1f\x7f-\x9f]*$", format: Some("uri") };
 
 impl Rule {
     fn read(&self, text: String) -> Result<String, Invalid> {
@@ -283,7 +280,8 @@ mod tests {
 
     #[test]
     fn an_example_is_what_it_is_an_example_of() {
-        let example = |schema: serde_json::Value| schema["examples"][0].as_str().unwrap().to_owned();
+        let example =
+            |schema: serde_json::Value| schema["examples"][0].as_str().unwrap().to_owned();
         assert!(example(schema_of::<EmailAddress>()).parse::<EmailAddress>().is_ok());
         assert!(example(schema_of::<AvatarUrl>()).parse::<AvatarUrl>().is_ok());
         assert!(example(schema_of::<Slug>()).parse::<Slug>().is_ok());

@@ -6,7 +6,7 @@ use actix_web::http::StatusCode;
 macro_rules! codes {
     ($($name:ident = $code:literal, $status:ident, $title:literal, $meaning:literal;)+) => {
         /// What is wrong with a request, or with us.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Code {
             $(#[doc = $meaning] $name,)+
         }
@@ -33,6 +33,22 @@ macro_rules! codes {
             /// Returns what it means and what to do.
             pub const fn meaning(self) -> &'static str {
                 match self { $(Self::$name => $meaning,)+ }
+            }
+        }
+
+        impl serde::Serialize for Code {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl schemars::JsonSchema for Code {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                "Code".into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string", "enum": [$($code),+] })
             }
         }
     };

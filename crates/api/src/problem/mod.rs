@@ -5,6 +5,7 @@
 
 mod codes;
 mod convert;
+pub(crate) mod page;
 
 use actix_web::{
     HttpResponse, ResponseError,
@@ -12,12 +13,13 @@ use actix_web::{
     http::{StatusCode, header},
 };
 use brownie_domain::RequestId;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use codes::Code;
 
 /// What is wrong with one field.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FieldError {
     /// Where it is: a JSON pointer (RFC 6901) into the body, or the name of a parameter.
     pub pointer: String,
@@ -38,16 +40,24 @@ pub struct Problem {
 const RETRY_AFTER: &str = "1";
 
 /// The document's media type.
-const MEDIA_TYPE: &str = "application/problem+json";
+pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 
-#[derive(Serialize)]
-struct Document<'a> {
+/// A problem document (RFC 9457).
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub(crate) struct ProblemDocument<'a> {
+    /// Where the code is explained.
     r#type: String,
+    /// The same for each occurrence.
     title: &'a str,
     status: u16,
+    /// What is wrong this time, for people.
     detail: &'a str,
-    code: &'a str,
+    /// What to match on.
+    code: Code,
+    /// Finds the request in our logs.
     request_id: Option<RequestId>,
+    /// What is wrong with which field.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldError],
 }
@@ -105,12 +115,12 @@ impl Problem {
             }
             _ => {}
         }
-        let document = Document {
+        let document = ProblemDocument {
             r#type: format!("/problems/{}", self.code.as_str()),
             title: self.code.title(),
             status: status.as_u16(),
             detail: if status.is_server_error() { self.code.meaning() } else { &self.detail },
-            code: self.code.as_str(),
+            code: self.code,
             request_id,
             errors: &self.errors,
         };

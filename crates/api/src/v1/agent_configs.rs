@@ -1,24 +1,24 @@
 //! `/teams/{team_id}/agent-configs` and `/agent-configs/{config_id}`.
 
-use actix_web::{HttpRequest, HttpResponse};
 use brownie_domain::{
     AgentConfigId, AgentType, AtLeast, Change, ConfigName, Description, Document, List,
-    OrganizationId, Tags, TeamId,
+    OrganizationId, Tags, TeamId, Version,
 };
 use brownie_persistence::{AgentConfig, AgentConfigFilter, AgentConfigPatch, NewAgentConfig};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Problem,
     access::{InTeam, Item, perm},
-    body::{Body, IfMatch, Paging, Path, Query, same, some},
-    view::{self, StampsView},
+    answer::{Addressed, Created, Deleted, One, PageOf, StampsView},
+    body::{Body, Given, IfMatch, Limit, Paging, Path, Query, same},
 };
 
 use super::yes;
 
 /// An agent configuration to be created.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AgentConfigCreate {
     name: ConfigName,
@@ -48,48 +48,37 @@ pub(crate) struct AgentConfigCreate {
 }
 
 /// Changes to an agent configuration.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct AgentConfigUpdate {
-    #[serde(default, deserialize_with = "some")]
-    name: Option<ConfigName>,
-    #[serde(default)]
+    name: Given<ConfigName>,
     description: Change<Description>,
-    #[serde(default, deserialize_with = "some")]
-    agent_type: Option<AgentType>,
-    #[serde(default, deserialize_with = "some")]
-    is_active: Option<bool>,
-    #[serde(default, deserialize_with = "some")]
-    config: Option<Document>,
-    #[serde(default, deserialize_with = "some")]
-    execution_timeout_seconds: Option<AtLeast<1>>,
-    #[serde(default, deserialize_with = "some")]
-    max_retries: Option<AtLeast<0>>,
-    #[serde(default, deserialize_with = "some")]
-    retry_delay_seconds: Option<AtLeast<1>>,
-    #[serde(default, deserialize_with = "some")]
-    triggers: Option<Document>,
-    #[serde(default, deserialize_with = "some")]
-    conditions: Option<Document>,
-    #[serde(default, deserialize_with = "some")]
-    tags: Option<Tags>,
-    #[serde(default, deserialize_with = "some")]
-    config_metadata: Option<Document>,
+    agent_type: Given<AgentType>,
+    is_active: Given<bool>,
+    config: Given<Document>,
+    execution_timeout_seconds: Given<AtLeast<1>>,
+    max_retries: Given<AtLeast<0>>,
+    retry_delay_seconds: Given<AtLeast<1>>,
+    triggers: Given<Document>,
+    conditions: Given<Document>,
+    tags: Given<Tags>,
+    config_metadata: Given<Document>,
 }
 
 /// Which agent configurations, and which part of the list.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AgentConfigQuery {
-    limit: Option<u64>,
+    limit: Option<Limit>,
     cursor: Option<String>,
     agent_type: Option<AgentType>,
     is_active: Option<bool>,
 }
 
 /// An agent configuration as clients see it.
-#[derive(Serialize)]
-struct AgentConfigView {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "AgentConfig")]
+pub(crate) struct AgentConfigView {
     id: AgentConfigId,
     org_id: OrganizationId,
     organization_id: OrganizationId,
@@ -108,6 +97,16 @@ struct AgentConfigView {
     config_metadata: Document,
     #[serde(flatten)]
     stamps: StampsView,
+}
+
+impl Addressed for AgentConfigView {
+    fn location(&self) -> String {
+        format!("/api/v1/agent-configs/{}", self.id)
+    }
+
+    fn version(&self) -> Version {
+        self.stamps.version
+    }
 }
 
 impl From<AgentConfig> for AgentConfigView {
@@ -152,27 +151,21 @@ impl From<AgentConfig> for AgentConfigView {
     }
 }
 
-fn one(config: AgentConfig) -> HttpResponse {
-    let version = config.stamps.version;
-    view::one(&AgentConfigView::from(config), version)
-}
-
 pub(crate) async fn list(
     access: InTeam<perm::AgentConfigsRead>,
-    request: HttpRequest,
     Query(query): Query<AgentConfigQuery>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<PageOf<AgentConfigView>, Problem> {
     let AgentConfigQuery { limit, cursor, agent_type, is_active } = query;
     let page = Paging::of(limit, cursor.as_deref(), List::AgentConfigs)?;
     let filter = AgentConfigFilter { agent_type, is_active };
     let configs = access.read().await?.agent_configs().list(access.team_id, filter, page).await?;
-    Ok(view::page(&request, List::AgentConfigs, configs, AgentConfigView::from))
+    Ok(PageOf::of(List::AgentConfigs, configs, AgentConfigView::from))
 }
 
 pub(crate) async fn create(
     access: InTeam<perm::AgentConfigsWrite>,
     Body(body): Body<AgentConfigCreate>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Created<AgentConfigView>, Problem> {
     let team_id = access.team_id;
     same(body.team_id, team_id, "/team_id")?;
     let new = NewAgentConfig {
@@ -195,22 +188,20 @@ pub(crate) async fn create(
             move |tx, new| async move { Ok(tx.agent_configs().create(team_id, new).await?) },
         )
         .await?;
-    let location = format!("/api/v1/agent-configs/{}", config.id);
-    let version = config.stamps.version;
-    Ok(view::created(&AgentConfigView::from(config), version, &location))
+    Ok(Created(AgentConfigView::from(config)))
 }
 
 pub(crate) async fn get(
     access: Item<perm::AgentConfigsRead>,
     Path(id): Path<AgentConfigId>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<One<AgentConfigView>, Problem> {
     let config = access
         .read(|scope, gate| async move {
             let config = scope.agent_configs().get(id).await?;
             Ok((gate.admit(config.team_id)?, config))
         })
         .await?;
-    Ok(one(config))
+    Ok(One(AgentConfigView::from(config)))
 }
 
 pub(crate) async fn update(
@@ -218,20 +209,20 @@ pub(crate) async fn update(
     Path(id): Path<AgentConfigId>,
     IfMatch(expected): IfMatch,
     Body(body): Body<AgentConfigUpdate>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<One<AgentConfigView>, Problem> {
     let patch = AgentConfigPatch {
-        name: body.name,
+        name: body.name.0,
         description: body.description,
-        agent_type: body.agent_type,
-        is_active: body.is_active,
-        config: body.config,
-        execution_timeout_seconds: body.execution_timeout_seconds.map(AtLeast::get),
-        max_retries: body.max_retries.map(AtLeast::get),
-        retry_delay_seconds: body.retry_delay_seconds.map(AtLeast::get),
-        triggers: body.triggers,
-        conditions: body.conditions,
-        tags: body.tags,
-        metadata: body.config_metadata,
+        agent_type: body.agent_type.0,
+        is_active: body.is_active.0,
+        config: body.config.0,
+        execution_timeout_seconds: body.execution_timeout_seconds.0.map(AtLeast::get),
+        max_retries: body.max_retries.0.map(AtLeast::get),
+        retry_delay_seconds: body.retry_delay_seconds.0.map(AtLeast::get),
+        triggers: body.triggers.0,
+        conditions: body.conditions.0,
+        tags: body.tags.0,
+        metadata: body.config_metadata.0,
     };
     let config = access
         .write(patch, move |tx, gate, patch| async move {
@@ -239,33 +230,33 @@ pub(crate) async fn update(
             Ok((pass, tx.agent_configs().update(id, expected, patch).await?))
         })
         .await?;
-    Ok(one(config))
+    Ok(One(AgentConfigView::from(config)))
 }
 
 pub(crate) async fn delete(
     access: Item<perm::AgentConfigsDelete>,
     Path(id): Path<AgentConfigId>,
     IfMatch(expected): IfMatch,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Deleted, Problem> {
     let config = access
         .write((), move |tx, gate, ()| async move {
             let pass = gate.admit(tx.agent_configs().get(id).await?.team_id)?;
             Ok((pass, tx.agent_configs().delete(id, expected).await?))
         })
         .await?;
-    Ok(view::deleted("Agent configuration", config.stamps.version))
+    Ok(Deleted::at("Agent configuration", config.stamps.version))
 }
 
 pub(crate) async fn restore(
     access: Item<perm::AgentConfigsDelete>,
     Path(id): Path<AgentConfigId>,
     IfMatch(expected): IfMatch,
-) -> Result<HttpResponse, Problem> {
+) -> Result<One<AgentConfigView>, Problem> {
     let config = access
         .write((), move |tx, gate, ()| async move {
             let pass = gate.admit(tx.agent_configs().live_or_deleted(id).await?.team_id)?;
             Ok((pass, tx.agent_configs().restore(id, expected).await?))
         })
         .await?;
-    Ok(one(config))
+    Ok(One(AgentConfigView::from(config)))
 }

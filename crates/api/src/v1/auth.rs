@@ -1,21 +1,23 @@
 //! `/auth`: coming in.
 
-use actix_web::{HttpRequest, HttpResponse, http::header, web};
+use actix_web::{HttpRequest, web};
 use brownie_auth::{Claims, Password, PasswordHash};
 use brownie_domain::{EmailAddress, FullName, OrganizationName, Slug, TeamName, Username};
 use brownie_persistence::{Error, Resource, SignUp, SystemContext};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Code, Deps, Problem,
     access::{Org, perm, request_id},
+    answer::{Made, One, Plain},
     body::Body,
 };
 
-use super::users;
+use super::users::UserView;
 
 /// Somebody who founds an organization.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SignUpBody {
     email: EmailAddress,
@@ -31,7 +33,7 @@ pub(crate) struct SignUpBody {
 }
 
 /// Somebody who comes back.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LogInBody {
     email: EmailAddress,
@@ -41,33 +43,32 @@ pub(crate) struct LogInBody {
     organization: Option<Slug>,
 }
 
-/// What lets somebody in.
-#[derive(Serialize)]
-struct TokenView<'a> {
-    access_token: &'a str,
+/// What lets somebody in (RFC 6749 section 5.1).
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Token")]
+pub(crate) struct TokenView {
+    access_token: String,
+    #[schemars(example = &"bearer")]
     token_type: &'static str,
+    /// Seconds.
+    #[schemars(example = 3600)]
     expires_in: u64,
 }
 
-/// Answers with a token, which nobody on the way may keep (RFC 6749 section 5.1).
-fn token(
-    deps: &Deps,
-    claims: Claims,
-    mut response: actix_web::HttpResponseBuilder,
-) -> Result<HttpResponse, Problem> {
+fn token(deps: &Deps, claims: Claims) -> Result<TokenView, Problem> {
     let token = deps.tokens.issue(claims, deps.clock.now())?;
-    Ok(response.insert_header((header::CACHE_CONTROL, "no-store")).json(TokenView {
-        access_token: token.expose(),
+    Ok(TokenView {
+        access_token: token.expose().to_owned(),
         token_type: "bearer",
         expires_in: token.expires_in.as_secs(),
-    }))
+    })
 }
 
 pub(crate) async fn sign_up(
     deps: web::Data<Deps>,
     request: HttpRequest,
     Body(body): Body<SignUpBody>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Made<TokenView>, Problem> {
     // A name without a letter of ASCII makes no slug; one of its own keeps two such apart.
     let fallback = format!("organization-{}", deps.ids.next(deps.clock.now()).simple());
     let slug = body
@@ -90,7 +91,7 @@ pub(crate) async fn sign_up(
         ),
         other => other.into(),
     })?;
-    token(&deps, Claims { org_id: user.org_id, user_id: user.id }, HttpResponse::Created())
+    token(&deps, Claims { org_id: user.org_id, user_id: user.id }).map(Made)
 }
 
 /// An account that is not there costs one password check, as most that are there do; one whose hash
@@ -99,7 +100,7 @@ pub(crate) async fn log_in(
     deps: web::Data<Deps>,
     request: HttpRequest,
     Body(body): Body<LogInBody>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Plain<TokenView>, Problem> {
     let LogInBody { email, password, organization } = body;
     let ctx = SystemContext::for_visitor(request_id(&request));
     let accounts = deps.store.system(&ctx).accounts(&email, organization.as_ref()).await?;
@@ -115,12 +116,12 @@ pub(crate) async fn log_in(
     }
     match open.as_slice() {
         [] => Err(Problem::new(Code::WrongCredentials)),
-        [claims] => token(&deps, *claims, HttpResponse::Ok()),
+        [claims] => token(&deps, *claims).map(Plain),
         _ => Err(Problem::new(Code::OrganizationNeeded)),
     }
 }
 
-pub(crate) async fn me(access: Org<perm::UsersRead>) -> Result<HttpResponse, Problem> {
+pub(crate) async fn me(access: Org<perm::UsersRead>) -> Result<One<UserView>, Problem> {
     let id = access.principal().user_id();
-    Ok(users::one(access.read().users().get(id).await?))
+    Ok(One(access.read().users().get(id).await?.into()))
 }

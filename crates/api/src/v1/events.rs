@@ -3,21 +3,25 @@
 use std::time::Duration;
 
 use actix_web::{
-    HttpRequest, HttpResponse,
+    HttpRequest, HttpResponse, Responder,
+    body::BoxBody,
     http::{Method, header},
     web::{self, Bytes},
 };
-use brownie_domain::{EventId, PageRequest, Timestamp, Version};
+use brownie_domain::{EventId, Timestamp, Version};
 use brownie_persistence::{Error, Event, EventCursor, Pulse};
 use futures_util::stream;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use crate::{
     Code, Deps, Problem,
     access::{Org, perm},
-    body::Query,
+    body::{Limit, Query},
+    openapi::{Describe, Operation},
     service::Closing,
 };
 
@@ -28,19 +32,22 @@ const STREAM_PAGE: u64 = 100;
 /// How often a stream asks whether its reader may still read, and shows that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Feed {
+pub(crate) struct FeedQuery {
     /// The last event that was seen.
     after: Option<EventId>,
-    limit: Option<u64>,
-    /// Seconds to wait if there is nothing.
+    /// How many at most.
+    limit: Option<Limit>,
+    /// Seconds to wait if there is nothing, 60 at most.
+    #[schemars(range(max = 60))]
     wait: Option<u64>,
 }
 
 /// An event as clients see it.
-#[derive(Serialize)]
-struct EventView {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Event")]
+pub(crate) struct EventView {
     id: EventId,
     event: String,
     resource: String,
@@ -56,12 +63,44 @@ impl From<Event> for EventView {
     }
 }
 
-#[derive(Serialize)]
-struct EventsView {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Events")]
+pub(crate) struct EventsView {
     items: Vec<EventView>,
     /// What to send as `after` next: the last event there is here, or the one that was sent.
     next_cursor: Option<EventId>,
     has_more: bool,
+}
+
+/// A page of events, or a stream of them that does not end.
+#[derive(Debug)]
+pub(crate) enum Feed {
+    Page(EventsView),
+    Stream(HttpResponse),
+}
+
+impl Responder for Feed {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
+        match self {
+            Self::Page(view) => HttpResponse::Ok().json(view),
+            Self::Stream(response) => response,
+        }
+    }
+}
+
+impl Describe for Feed {
+    fn describe(operation: &mut Operation<'_>) {
+        let accept = json!({ "type": "string", "examples": ["text/event-stream"] });
+        let said = "`text/event-stream` for Server-Sent Events: a stream that does not end.";
+        operation.takes("header", "Accept", false, said, &accept);
+        let last = json!({ "type": "string", "format": "uuid" });
+        let said = "Where a stream that broke off is taken up again; goes before `after`.";
+        operation.takes("header", "Last-Event-ID", false, said, &last);
+        operation.answers::<EventsView>(200, "Events, the oldest first; or a stream of them.", &[]);
+        operation.may_fail([Code::Malformed, Code::EventGone]);
+    }
 }
 
 pub(crate) async fn list(
@@ -69,12 +108,12 @@ pub(crate) async fn list(
     request: HttpRequest,
     deps: web::Data<Deps>,
     closing: web::Data<Closing>,
-    Query(feed): Query<Feed>,
-) -> Result<HttpResponse, Problem> {
+    Query(feed): Query<FeedQuery>,
+) -> Result<Feed, Problem> {
     if feed.wait.is_some_and(|wait| wait > LONGEST_WAIT) {
         return Err(Problem::field("wait", format!("must be {LONGEST_WAIT} seconds or less")));
     }
-    let limit = PageRequest::new(feed.limit.unwrap_or(PageRequest::DEFAULT_LIMIT), None)?.limit();
+    let limit = feed.limit.unwrap_or_default().0;
     let after = last_seen(&request)?.or(feed.after);
     let place = match after {
         Some(id) => access.read().events().after(id).await.map_err(|error| match error {
@@ -85,7 +124,7 @@ pub(crate) async fn list(
     };
     let pulse = deps.store.pulse();
     if wants_stream(&request) && request.method() == Method::GET {
-        return Ok(stream_from(request, closing, place, pulse));
+        return Ok(Feed::Stream(stream_from(request, closing, place, pulse)));
     }
 
     let deadline = Instant::now() + Duration::from_secs(feed.wait.unwrap_or_default());
@@ -99,7 +138,7 @@ pub(crate) async fn list(
         has_more: events.len() as u64 == limit,
         items: events.into_iter().map(EventView::from).collect(),
     };
-    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(view))
+    Ok(Feed::Page(view))
 }
 
 /// Looks until there is something, the time is over, or the service stops. No connection to the

@@ -1,22 +1,22 @@
 //! `/teams/{team_id}/incidents` and `/incidents/{incident_id}`.
 
-use actix_web::{HttpRequest, HttpResponse};
 use brownie_domain::{
     Change, Description, Document, IncidentId, IncidentStatus, IncidentTitle, List, OrganizationId,
-    Priority, Progress, Severity, SourceName, Tags, TeamId, Timestamp, UserId,
+    Priority, Progress, Severity, SourceName, Tags, TeamId, Timestamp, UserId, Version,
 };
 use brownie_persistence::{Created, Incident, IncidentFilter, IncidentPatch, NewIncident};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Problem,
     access::{InTeam, Item, perm},
-    body::{Body, IfMatch, Paging, Path, Query, When, same, some},
-    view::{self, StampsView},
+    answer::{Addressed, Deleted, One, PageOf, StampsView, Stored},
+    body::{Body, Given, IfMatch, Limit, Paging, Path, Query, When, same},
 };
 
 /// An incident to be created.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct IncidentCreate {
     title: IncidentTitle,
@@ -55,32 +55,24 @@ fn medium_severity() -> Severity {
 }
 
 /// Changes to an incident.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct IncidentUpdate {
-    #[serde(default, deserialize_with = "some")]
-    title: Option<IncidentTitle>,
-    #[serde(default)]
+    title: Given<IncidentTitle>,
     description: Change<Description>,
-    #[serde(default, deserialize_with = "some")]
-    status: Option<IncidentStatus>,
-    #[serde(default, deserialize_with = "some")]
-    priority: Option<Priority>,
-    #[serde(default, deserialize_with = "some")]
-    severity: Option<Severity>,
-    #[serde(default)]
+    status: Given<IncidentStatus>,
+    priority: Given<Priority>,
+    severity: Given<Severity>,
     assigned_to: Change<UserId>,
-    #[serde(default, deserialize_with = "some")]
-    tags: Option<Tags>,
-    #[serde(default, deserialize_with = "some")]
-    incident_metadata: Option<Document>,
+    tags: Given<Tags>,
+    incident_metadata: Given<Document>,
 }
 
 /// Which incidents, and which part of the list.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct IncidentQuery {
-    limit: Option<u64>,
+    limit: Option<Limit>,
     cursor: Option<String>,
     status: Option<IncidentStatus>,
     priority: Option<Priority>,
@@ -89,8 +81,9 @@ pub(crate) struct IncidentQuery {
 }
 
 /// An incident as clients see it.
-#[derive(Serialize)]
-struct IncidentView {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Incident")]
+pub(crate) struct IncidentView {
     id: IncidentId,
     org_id: OrganizationId,
     organization_id: OrganizationId,
@@ -112,6 +105,16 @@ struct IncidentView {
     idempotency_key: Option<String>,
     #[serde(flatten)]
     stamps: StampsView,
+}
+
+impl Addressed for IncidentView {
+    fn location(&self) -> String {
+        format!("/api/v1/incidents/{}", self.id)
+    }
+
+    fn version(&self) -> Version {
+        self.stamps.version
+    }
 }
 
 impl From<Incident> for IncidentView {
@@ -165,28 +168,22 @@ impl From<Incident> for IncidentView {
     }
 }
 
-fn one(incident: Incident) -> HttpResponse {
-    let version = incident.stamps.version;
-    view::one(&IncidentView::from(incident), version)
-}
-
 pub(crate) async fn list(
     access: InTeam<perm::IncidentsRead>,
-    request: HttpRequest,
     Query(query): Query<IncidentQuery>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<PageOf<IncidentView>, Problem> {
     let IncidentQuery { limit, cursor, status, priority, since, q } = query;
     let page = Paging::of(limit, cursor.as_deref(), List::Incidents)?;
     let filter = IncidentFilter { status, priority, since: since.map(|when| when.0), text: q };
     let incidents = access.read().await?.incidents().list(access.team_id, filter, page).await?;
-    Ok(view::page(&request, List::Incidents, incidents, IncidentView::from))
+    Ok(PageOf::of(List::Incidents, incidents, IncidentView::from))
 }
 
 /// The same `idempotency_key` again answers 200 with the incident that is there, not 201.
 pub(crate) async fn create(
     access: InTeam<perm::IncidentsWrite>,
     Body(body): Body<IncidentCreate>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Stored<IncidentView>, Problem> {
     let team_id = access.team_id;
     same(body.team_id, team_id, "/team_id")?;
     let new = NewIncident {
@@ -205,26 +202,22 @@ pub(crate) async fn create(
         .write(new, move |tx, new| async move { Ok(tx.incidents().create(team_id, new).await?) })
         .await?;
     Ok(match created {
-        Created::Before(incident) => one(incident),
-        Created::New(incident) => {
-            let location = format!("/api/v1/incidents/{}", incident.id);
-            let version = incident.stamps.version;
-            view::created(&IncidentView::from(incident), version, &location)
-        }
+        Created::New(incident) => Stored::New(incident.into()),
+        Created::Before(incident) => Stored::Before(incident.into()),
     })
 }
 
 pub(crate) async fn get(
     access: Item<perm::IncidentsRead>,
     Path(id): Path<IncidentId>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<One<IncidentView>, Problem> {
     let incident = access
         .read(|scope, gate| async move {
             let incident = scope.incidents().get(id).await?;
             Ok((gate.admit(incident.team_id)?, incident))
         })
         .await?;
-    Ok(one(incident))
+    Ok(One(IncidentView::from(incident)))
 }
 
 pub(crate) async fn update(
@@ -232,26 +225,16 @@ pub(crate) async fn update(
     Path(id): Path<IncidentId>,
     IfMatch(expected): IfMatch,
     Body(body): Body<IncidentUpdate>,
-) -> Result<HttpResponse, Problem> {
-    let IncidentUpdate {
-        title,
-        description,
-        status,
-        priority,
-        severity,
-        assigned_to,
-        tags,
-        incident_metadata,
-    } = body;
+) -> Result<One<IncidentView>, Problem> {
     let patch = IncidentPatch {
-        title,
-        description,
-        status,
-        priority,
-        severity,
-        assigned_to,
-        tags,
-        metadata: incident_metadata,
+        title: body.title.0,
+        description: body.description,
+        status: body.status.0,
+        priority: body.priority.0,
+        severity: body.severity.0,
+        assigned_to: body.assigned_to,
+        tags: body.tags.0,
+        metadata: body.incident_metadata.0,
     };
     let incident = access
         .write(patch, move |tx, gate, patch| async move {
@@ -259,33 +242,33 @@ pub(crate) async fn update(
             Ok((pass, tx.incidents().update(id, expected, patch).await?))
         })
         .await?;
-    Ok(one(incident))
+    Ok(One(IncidentView::from(incident)))
 }
 
 pub(crate) async fn delete(
     access: Item<perm::IncidentsDelete>,
     Path(id): Path<IncidentId>,
     IfMatch(expected): IfMatch,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Deleted, Problem> {
     let incident = access
         .write((), move |tx, gate, ()| async move {
             let pass = gate.admit(tx.incidents().get(id).await?.team_id)?;
             Ok((pass, tx.incidents().delete(id, expected).await?))
         })
         .await?;
-    Ok(view::deleted("Incident", incident.stamps.version))
+    Ok(Deleted::at("Incident", incident.stamps.version))
 }
 
 pub(crate) async fn restore(
     access: Item<perm::IncidentsDelete>,
     Path(id): Path<IncidentId>,
     IfMatch(expected): IfMatch,
-) -> Result<HttpResponse, Problem> {
+) -> Result<One<IncidentView>, Problem> {
     let incident = access
         .write((), move |tx, gate, ()| async move {
             let pass = gate.admit(tx.incidents().live_or_deleted(id).await?.team_id)?;
             Ok((pass, tx.incidents().restore(id, expected).await?))
         })
         .await?;
-    Ok(one(incident))
+    Ok(One(IncidentView::from(incident)))
 }

@@ -1,21 +1,21 @@
 //! `/teams/{team_id}/members`: who is in a team, and as what.
 
-use actix_web::{HttpRequest, HttpResponse};
 use brownie_domain::{Action, List, Role, TeamId, UserId, Version};
 use brownie_persistence::{Member, UserPatch};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Code, Problem,
     access::{InTeam, Org, perm},
+    answer::{Addressed, Created, Deleted, One, PageOf},
     body::{Body, IfMatch, Paging, Path, Query},
-    view,
 };
 
 use super::users::{UserView, member};
 
 /// Somebody to be added.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MemberAdd {
     user_id: UserId,
@@ -24,21 +24,32 @@ pub(crate) struct MemberAdd {
 }
 
 /// Another role for a member.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MemberUpdate {
     role: Role,
 }
 
 /// A member as clients see them.
-#[derive(Serialize)]
-struct MemberView {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Member")]
+pub(crate) struct MemberView {
     team_id: TeamId,
     user_id: UserId,
     role: Role,
     is_home: bool,
     version: Version,
     user: UserView,
+}
+
+impl Addressed for MemberView {
+    fn location(&self) -> String {
+        format!("/api/v1/teams/{}/members/{}", self.team_id, self.user_id)
+    }
+
+    fn version(&self) -> Version {
+        self.version
+    }
 }
 
 impl From<Member> for MemberView {
@@ -51,18 +62,17 @@ impl From<Member> for MemberView {
 pub(crate) async fn list(
     access: Org<perm::TeamsRead>,
     Path(team_id): Path<TeamId>,
-    request: HttpRequest,
     Query(paging): Query<Paging>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<PageOf<MemberView>, Problem> {
     let page = Paging::of(paging.limit, paging.cursor.as_deref(), List::Users)?;
     let members = access.read().memberships().list(team_id, page).await?;
-    Ok(view::page(&request, List::Users, members, MemberView::from))
+    Ok(PageOf::of(List::Users, members, MemberView::from))
 }
 
 pub(crate) async fn add(
     access: InTeam<perm::MembersWrite>,
     Body(MemberAdd { user_id, role }): Body<MemberAdd>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Created<MemberView>, Problem> {
     let team_id = access.team_id;
     let member = access
         .write(
@@ -70,9 +80,7 @@ pub(crate) async fn add(
             move |tx, ()| async move { Ok(tx.memberships().add(team_id, user_id, role).await?) },
         )
         .await?;
-    let version = member.version;
-    let location = format!("/api/v1/teams/{team_id}/members/{user_id}");
-    Ok(view::created(&MemberView::from(member), version, &location))
+    Ok(Created(MemberView::from(member)))
 }
 
 /// In a user's home team the role is the one in the organization: to change that takes more than
@@ -82,7 +90,7 @@ pub(crate) async fn change_role(
     Path((team_id, user_id)): Path<(TeamId, UserId)>,
     IfMatch(expected): IfMatch,
     Body(MemberUpdate { role }): Body<MemberUpdate>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<One<MemberView>, Problem> {
     let may_change_users = access.may(Action::UsersWrite);
     let member = access
         .write((), move |tx, ()| async move {
@@ -102,19 +110,18 @@ pub(crate) async fn change_role(
             Ok(tx.memberships().get(team_id, user_id).await?)
         })
         .await?;
-    let version = member.version;
-    Ok(view::one(&MemberView::from(member), version))
+    Ok(One(MemberView::from(member)))
 }
 
 pub(crate) async fn remove(
     access: InTeam<perm::MembersWrite>,
     Path((team_id, user_id)): Path<(TeamId, UserId)>,
     IfMatch(expected): IfMatch,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Deleted, Problem> {
     access
         .write((), move |tx, ()| async move {
             Ok(tx.memberships().remove(team_id, user_id, expected).await?)
         })
         .await?;
-    Ok(view::removed("Member"))
+    Ok(Deleted::for_good("Member"))
 }

@@ -1,40 +1,35 @@
 //! `/organizations`: a caller has exactly one.
 
-use actix_web::{HttpRequest, HttpResponse};
 use brownie_domain::{
-    AtLeast, Change, Description, List, OrganizationId, OrganizationName, Page, Slug,
+    AtLeast, Change, Description, List, OrganizationId, OrganizationName, Page, Slug, Version,
 };
 use brownie_persistence::{Organization, OrganizationPatch};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Problem,
     access::{Org, perm},
-    body::{Body, IfMatch, some},
-    view::{self, StampsView},
+    answer::{Addressed, One, PageOf, StampsView},
+    body::{Body, Given, IfMatch},
 };
 
 /// Changes to an organization.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct OrganizationUpdate {
-    #[serde(default, deserialize_with = "some")]
-    name: Option<OrganizationName>,
-    #[serde(default, deserialize_with = "some")]
-    slug: Option<Slug>,
-    #[serde(default)]
+    name: Given<OrganizationName>,
+    slug: Given<Slug>,
     description: Change<Description>,
-    #[serde(default, deserialize_with = "some")]
-    is_active: Option<bool>,
-    #[serde(default, deserialize_with = "some")]
-    max_teams: Option<AtLeast<1>>,
-    #[serde(default, deserialize_with = "some")]
-    max_users_per_team: Option<AtLeast<1>>,
+    is_active: Given<bool>,
+    max_teams: Given<AtLeast<1>>,
+    max_users_per_team: Given<AtLeast<1>>,
 }
 
 /// An organization as clients see it.
-#[derive(Serialize)]
-struct OrganizationView {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Organization")]
+pub(crate) struct OrganizationView {
     id: OrganizationId,
     name: OrganizationName,
     slug: Slug,
@@ -44,6 +39,16 @@ struct OrganizationView {
     max_users_per_team: i32,
     #[serde(flatten)]
     stamps: StampsView,
+}
+
+impl Addressed for OrganizationView {
+    fn location(&self) -> String {
+        format!("/api/v1/organizations/{}", self.id)
+    }
+
+    fn version(&self) -> Version {
+        self.stamps.version
+    }
 }
 
 impl From<Organization> for OrganizationView {
@@ -71,47 +76,41 @@ impl From<Organization> for OrganizationView {
     }
 }
 
-fn one(organization: Organization) -> HttpResponse {
-    let version = organization.stamps.version;
-    view::one(&OrganizationView::from(organization), version)
-}
-
 pub(crate) async fn list(
     access: Org<perm::OrganizationRead>,
-    request: HttpRequest,
-) -> Result<HttpResponse, Problem> {
+) -> Result<PageOf<OrganizationView>, Problem> {
     let own = access.read().organization().get().await?;
     let page = Page { items: vec![own], next: None };
-    Ok(view::page(&request, List::Organizations, page, OrganizationView::from))
+    Ok(PageOf::of(List::Organizations, page, OrganizationView::from))
 }
 
-pub(crate) async fn get(access: Org<perm::OrganizationRead>) -> Result<HttpResponse, Problem> {
-    Ok(one(access.read().organization().get().await?))
+pub(crate) async fn get(
+    access: Org<perm::OrganizationRead>,
+) -> Result<One<OrganizationView>, Problem> {
+    Ok(One(OrganizationView::from(access.read().organization().get().await?)))
 }
 
 pub(crate) async fn update(
     access: Org<perm::OrganizationWrite>,
     IfMatch(expected): IfMatch,
     Body(body): Body<OrganizationUpdate>,
-) -> Result<HttpResponse, Problem> {
-    let OrganizationUpdate { name, slug, description, is_active, max_teams, max_users_per_team } =
-        body;
-    if is_active == Some(false) {
+) -> Result<One<OrganizationView>, Problem> {
+    if body.is_active.0 == Some(false) {
         let why = "cannot be false: nobody of the organization could undo it";
         return Err(Problem::field("/is_active", why));
     }
     let patch = OrganizationPatch {
-        name,
-        slug,
-        description,
-        is_active,
-        max_teams: max_teams.map(AtLeast::get),
-        max_users_per_team: max_users_per_team.map(AtLeast::get),
+        name: body.name.0,
+        slug: body.slug.0,
+        description: body.description,
+        is_active: body.is_active.0,
+        max_teams: body.max_teams.0.map(AtLeast::get),
+        max_users_per_team: body.max_users_per_team.0.map(AtLeast::get),
     };
     let organization = access
         .write(patch, move |tx, patch| async move {
             Ok(tx.organization().update(expected, patch).await?)
         })
         .await?;
-    Ok(one(organization))
+    Ok(One(OrganizationView::from(organization)))
 }

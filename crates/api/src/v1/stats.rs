@@ -1,22 +1,22 @@
 //! `/teams/{team_id}/stats`, `/organizations/{org_id}/stats` and `/stats/{stat_id}`.
 
-use actix_web::{HttpRequest, HttpResponse};
 use brownie_domain::{
     AtLeast, Description, Document, List, MetricName, MetricType, OrganizationId, ShortLabel,
-    StatId, TeamId, Timestamp,
+    StatId, TeamId, Timestamp, Version,
 };
 use brownie_persistence::{NewStat, Stat, StatFilter};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Problem,
     access::{InTeam, Item, Org, perm},
-    body::{Body, IfMatch, Paging, Path, Query, When, same},
-    view::{self, StampsView},
+    answer::{Addressed, Created, Deleted, One, PageOf, StampsView},
+    body::{Body, IfMatch, Limit, Paging, Path, Query, When, same},
 };
 
 /// A value to be recorded.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StatCreate {
     metric_name: MetricName,
@@ -41,10 +41,10 @@ pub(crate) struct StatCreate {
 }
 
 /// Which values, and which part of the list.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StatQuery {
-    limit: Option<u64>,
+    limit: Option<Limit>,
     cursor: Option<String>,
     metric_name: Option<MetricName>,
     metric_type: Option<MetricType>,
@@ -53,8 +53,9 @@ pub(crate) struct StatQuery {
 }
 
 /// A value as clients see it.
-#[derive(Serialize)]
-struct StatView {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Stat")]
+pub(crate) struct StatView {
     id: StatId,
     org_id: OrganizationId,
     organization_id: OrganizationId,
@@ -70,6 +71,16 @@ struct StatView {
     unit: Option<ShortLabel>,
     #[serde(flatten)]
     stamps: StampsView,
+}
+
+impl Addressed for StatView {
+    fn location(&self) -> String {
+        format!("/api/v1/stats/{}", self.id)
+    }
+
+    fn version(&self) -> Version {
+        self.stamps.version
+    }
 }
 
 impl From<Stat> for StatView {
@@ -118,36 +129,29 @@ impl StatQuery {
 
 pub(crate) async fn list_of_team(
     access: InTeam<perm::StatsRead>,
-    request: HttpRequest,
     Query(query): Query<StatQuery>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<PageOf<StatView>, Problem> {
     let page = Paging::of(query.limit, query.cursor.as_deref(), List::Stats)?;
     let filter = query.filter(Some(access.team_id));
     let stats = access.read().await?.stats().list(filter, page).await?;
-    Ok(view::page(&request, List::Stats, stats, StatView::from))
-}
-
-fn one(stat: Stat) -> HttpResponse {
-    let version = stat.stamps.version;
-    view::one(&StatView::from(stat), version)
+    Ok(PageOf::of(List::Stats, stats, StatView::from))
 }
 
 /// What belongs to the organization, and to those of its teams in which the caller has a role.
 pub(crate) async fn list(
     access: Org<perm::OrganizationRead>,
-    request: HttpRequest,
     Query(query): Query<StatQuery>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<PageOf<StatView>, Problem> {
     let page = Paging::of(query.limit, query.cursor.as_deref(), List::Stats)?;
     let filter = StatFilter { visible_teams: access.principal().teams(), ..query.filter(None) };
     let stats = access.read().stats().list(filter, page).await?;
-    Ok(view::page(&request, List::Stats, stats, StatView::from))
+    Ok(PageOf::of(List::Stats, stats, StatView::from))
 }
 
 pub(crate) async fn create(
     access: InTeam<perm::StatsWrite>,
     Body(body): Body<StatCreate>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Created<StatView>, Problem> {
     let team_id = access.team_id;
     same(body.team_id, team_id, "/team_id")?;
     same(body.organization_id, access.org_id(), "/organization_id")?;
@@ -165,48 +169,46 @@ pub(crate) async fn create(
     let stat = access
         .write(new, move |tx, new| async move { Ok(tx.stats().create(team_id, new).await?) })
         .await?;
-    let location = format!("/api/v1/stats/{}", stat.id);
-    let version = stat.stamps.version;
-    Ok(view::created(&StatView::from(stat), version, &location))
+    Ok(Created(StatView::from(stat)))
 }
 
 pub(crate) async fn get(
     access: Item<perm::StatsRead>,
     Path(id): Path<StatId>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<One<StatView>, Problem> {
     let stat = access
         .read(|scope, gate| async move {
             let stat = scope.stats().get(id).await?;
             Ok((gate.admit(stat.team_id)?, stat))
         })
         .await?;
-    Ok(one(stat))
+    Ok(One(StatView::from(stat)))
 }
 
 pub(crate) async fn delete(
     access: Item<perm::StatsDelete>,
     Path(id): Path<StatId>,
     IfMatch(expected): IfMatch,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Deleted, Problem> {
     let stat = access
         .write((), move |tx, gate, ()| async move {
             let pass = gate.admit(tx.stats().get(id).await?.team_id)?;
             Ok((pass, tx.stats().delete(id, expected).await?))
         })
         .await?;
-    Ok(view::deleted("Stat", stat.stamps.version))
+    Ok(Deleted::at("Stat", stat.stamps.version))
 }
 
 pub(crate) async fn restore(
     access: Item<perm::StatsDelete>,
     Path(id): Path<StatId>,
     IfMatch(expected): IfMatch,
-) -> Result<HttpResponse, Problem> {
+) -> Result<One<StatView>, Problem> {
     let stat = access
         .write((), move |tx, gate, ()| async move {
             let pass = gate.admit(tx.stats().live_or_deleted(id).await?.team_id)?;
             Ok((pass, tx.stats().restore(id, expected).await?))
         })
         .await?;
-    Ok(one(stat))
+    Ok(One(StatView::from(stat)))
 }

@@ -1,21 +1,23 @@
 //! `/organizations/{org_id}/teams` and `/teams/{team_id}`.
 
-use actix_web::{HttpRequest, HttpResponse};
-use brownie_domain::{Change, Description, Document, List, OrganizationId, Slug, TeamId, TeamName};
+use brownie_domain::{
+    Change, Description, Document, List, OrganizationId, Slug, TeamId, TeamName, Version,
+};
 use brownie_persistence::{NewTeam, Team, TeamPatch};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Problem,
     access::{InTeam, Org, perm},
-    body::{Body, IfMatch, Paging, Path, Query, same, some},
-    view::{self, StampsView},
+    answer::{Addressed, Created, Deleted, One, PageOf, StampsView},
+    body::{Body, Given, IfMatch, Paging, Path, Query, same},
 };
 
 use super::yes;
 
 /// A team to be created.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TeamCreate {
     name: TeamName,
@@ -31,24 +33,20 @@ pub(crate) struct TeamCreate {
 }
 
 /// Changes to a team.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct TeamUpdate {
-    #[serde(default, deserialize_with = "some")]
-    name: Option<TeamName>,
-    #[serde(default, deserialize_with = "some")]
-    slug: Option<Slug>,
-    #[serde(default)]
+    name: Given<TeamName>,
+    slug: Given<Slug>,
     description: Change<Description>,
-    #[serde(default, deserialize_with = "some")]
-    is_active: Option<bool>,
-    #[serde(default, deserialize_with = "some")]
-    permissions: Option<Document>,
+    is_active: Given<bool>,
+    permissions: Given<Document>,
 }
 
 /// A team as clients see it.
-#[derive(Serialize)]
-struct TeamView {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Team")]
+pub(crate) struct TeamView {
     id: TeamId,
     org_id: OrganizationId,
     organization_id: OrganizationId,
@@ -59,6 +57,16 @@ struct TeamView {
     permissions: Document,
     #[serde(flatten)]
     stamps: StampsView,
+}
+
+impl Addressed for TeamView {
+    fn location(&self) -> String {
+        format!("/api/v1/teams/{}", self.id)
+    }
+
+    fn version(&self) -> Version {
+        self.stamps.version
+    }
 }
 
 impl From<Team> for TeamView {
@@ -78,77 +86,74 @@ impl From<Team> for TeamView {
     }
 }
 
-fn one(team: Team) -> HttpResponse {
-    let version = team.stamps.version;
-    view::one(&TeamView::from(team), version)
-}
-
 pub(crate) async fn list(
     access: Org<perm::TeamsRead>,
-    request: HttpRequest,
     Query(paging): Query<Paging>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<PageOf<TeamView>, Problem> {
     let page = Paging::of(paging.limit, paging.cursor.as_deref(), List::Teams)?;
     let teams = access.read().teams().list(page).await?;
-    Ok(view::page(&request, List::Teams, teams, TeamView::from))
+    Ok(PageOf::of(List::Teams, teams, TeamView::from))
 }
 
 pub(crate) async fn create(
     access: Org<perm::TeamsManage>,
     Body(body): Body<TeamCreate>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Created<TeamView>, Problem> {
     let TeamCreate { name, slug, description, is_active, permissions, organization_id } = body;
     same(organization_id, access.org_id(), "/organization_id")?;
     let new = NewTeam { name, slug, description, is_active, permissions };
     let team =
         access.write(new, move |tx, new| async move { Ok(tx.teams().create(new).await?) }).await?;
-    let location = format!("/api/v1/teams/{}", team.id);
-    let version = team.stamps.version;
-    Ok(view::created(&TeamView::from(team), version, &location))
+    Ok(Created(TeamView::from(team)))
 }
 
 pub(crate) async fn get(
     access: Org<perm::TeamsRead>,
     Path(id): Path<TeamId>,
-) -> Result<HttpResponse, Problem> {
-    Ok(one(access.read().teams().get(id).await?))
+) -> Result<One<TeamView>, Problem> {
+    Ok(One(TeamView::from(access.read().teams().get(id).await?)))
 }
 
 pub(crate) async fn update(
     access: InTeam<perm::TeamsWrite>,
     IfMatch(expected): IfMatch,
     Body(body): Body<TeamUpdate>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<One<TeamView>, Problem> {
     let id = access.team_id;
-    let TeamUpdate { name, slug, description, is_active, permissions } = body;
-    let patch = TeamPatch { name, slug, description, is_active, permissions };
+    let patch = TeamPatch {
+        name: body.name.0,
+        slug: body.slug.0,
+        description: body.description,
+        is_active: body.is_active.0,
+        permissions: body.permissions.0,
+    };
     let team = access
         .write(
             patch,
             move |tx, patch| async move { Ok(tx.teams().update(id, expected, patch).await?) },
         )
         .await?;
-    Ok(one(team))
+    Ok(One(TeamView::from(team)))
 }
 
 pub(crate) async fn delete(
     access: Org<perm::TeamsManage>,
     Path(id): Path<TeamId>,
     IfMatch(expected): IfMatch,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Deleted, Problem> {
     let team = access
         .write((), move |tx, ()| async move { Ok(tx.teams().delete(id, expected).await?) })
         .await?;
-    Ok(view::deleted("Team", team.stamps.version))
+    Ok(Deleted::at("Team", team.stamps.version))
 }
 
 pub(crate) async fn restore(
     access: Org<perm::TeamsManage>,
     Path(id): Path<TeamId>,
     IfMatch(expected): IfMatch,
-) -> Result<HttpResponse, Problem> {
+) -> Result<One<TeamView>, Problem> {
     let team = access
         .write((), move |tx, ()| async move { Ok(tx.teams().restore(id, expected).await?) })
         .await?;
-    Ok(one(team))
+    Ok(One(TeamView::from(team)))
 }

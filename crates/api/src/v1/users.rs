@@ -1,25 +1,26 @@
 //! `/organizations/{org_id}/users` and `/users/{user_id}`.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::web;
 use brownie_auth::{Password, PasswordHash};
 use brownie_domain::{
     Action, AvatarUrl, Change, Document, EmailAddress, FullName, List, OrganizationId, Role,
-    TeamId, UserId, Username,
+    TeamId, UserId, Username, Version,
 };
 use brownie_persistence::{NewUser, User, UserPatch};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Deps, Problem,
     access::{Org, perm},
-    body::{Body, IfMatch, Paging, Path, Query, same, some},
-    view::{self, StampsView},
+    answer::{Addressed, Created, Deleted, One, PageOf, StampsView},
+    body::{Body, Given, IfMatch, Paging, Path, Query, same},
 };
 
 use super::yes;
 
 /// A user to be created.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UserCreate {
     email: EmailAddress,
@@ -48,32 +49,24 @@ pub(super) fn member() -> Role {
 }
 
 /// Changes to a user.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct UserUpdate {
-    #[serde(default, deserialize_with = "some")]
-    email: Option<EmailAddress>,
-    #[serde(default, deserialize_with = "some")]
-    username: Option<Username>,
-    #[serde(default)]
+    email: Given<EmailAddress>,
+    username: Given<Username>,
     full_name: Change<FullName>,
-    #[serde(default)]
     avatar_url: Change<AvatarUrl>,
-    #[serde(default, deserialize_with = "some")]
-    is_active: Option<bool>,
-    #[serde(default, deserialize_with = "some")]
-    is_verified: Option<bool>,
-    #[serde(default, deserialize_with = "some")]
-    team_id: Option<TeamId>,
-    #[serde(default, deserialize_with = "some")]
-    role: Option<Role>,
-    #[serde(default, deserialize_with = "some")]
-    preferences: Option<Document>,
+    is_active: Given<bool>,
+    is_verified: Given<bool>,
+    team_id: Given<TeamId>,
+    role: Given<Role>,
+    preferences: Given<Document>,
 }
 
 /// A user as clients see them.
-#[derive(Serialize)]
-pub(super) struct UserView {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "User")]
+pub(crate) struct UserView {
     id: UserId,
     org_id: OrganizationId,
     organization_id: OrganizationId,
@@ -88,6 +81,16 @@ pub(super) struct UserView {
     preferences: Document,
     #[serde(flatten)]
     stamps: StampsView,
+}
+
+impl Addressed for UserView {
+    fn location(&self) -> String {
+        format!("/api/v1/users/{}", self.id)
+    }
+
+    fn version(&self) -> Version {
+        self.stamps.version
+    }
 }
 
 impl From<User> for UserView {
@@ -124,26 +127,20 @@ impl From<User> for UserView {
     }
 }
 
-pub(super) fn one(user: User) -> HttpResponse {
-    let version = user.stamps.version;
-    view::one(&UserView::from(user), version)
-}
-
 pub(crate) async fn list(
     access: Org<perm::UsersRead>,
-    request: HttpRequest,
     Query(paging): Query<Paging>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<PageOf<UserView>, Problem> {
     let page = Paging::of(paging.limit, paging.cursor.as_deref(), List::Users)?;
     let users = access.read().users().list(page).await?;
-    Ok(view::page(&request, List::Users, users, UserView::from))
+    Ok(PageOf::of(List::Users, users, UserView::from))
 }
 
 pub(crate) async fn create(
     access: Org<perm::UsersWrite>,
     deps: web::Data<Deps>,
     Body(body): Body<UserCreate>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Created<UserView>, Problem> {
     same(body.organization_id, access.org_id(), "/organization_id")?;
     let password_hash = match body.password {
         Some(password) => Some(deps.passwords.hash(password).await?),
@@ -163,16 +160,14 @@ pub(crate) async fn create(
     };
     let user =
         access.write(new, move |tx, new| async move { Ok(tx.users().create(new).await?) }).await?;
-    let location = format!("/api/v1/users/{}", user.id);
-    let version = user.stamps.version;
-    Ok(view::created(&UserView::from(user), version, &location))
+    Ok(Created(UserView::from(user)))
 }
 
 pub(crate) async fn get(
     access: Org<perm::UsersRead>,
     Path(id): Path<UserId>,
-) -> Result<HttpResponse, Problem> {
-    Ok(one(access.read().users().get(id).await?))
+) -> Result<One<UserView>, Problem> {
+    Ok(One(UserView::from(access.read().users().get(id).await?)))
 }
 
 /// Everybody may change their own profile; anything else takes [`Action::UsersWrite`]. So nobody
@@ -182,28 +177,17 @@ pub(crate) async fn update(
     Path(id): Path<UserId>,
     IfMatch(expected): IfMatch,
     Body(body): Body<UserUpdate>,
-) -> Result<HttpResponse, Problem> {
-    let UserUpdate {
-        email,
-        username,
-        full_name,
-        avatar_url,
-        is_active,
-        is_verified,
-        team_id,
-        role,
-        preferences,
-    } = body;
+) -> Result<One<UserView>, Problem> {
     let patch = UserPatch {
-        email,
-        username,
-        full_name,
-        avatar_url,
-        is_active,
-        is_verified,
-        team_id,
-        role,
-        preferences,
+        email: body.email.0,
+        username: body.username.0,
+        full_name: body.full_name,
+        avatar_url: body.avatar_url,
+        is_active: body.is_active.0,
+        is_verified: body.is_verified.0,
+        team_id: body.team_id.0,
+        role: body.role.0,
+        preferences: body.preferences.0,
     };
     if id != access.principal().user_id() || patch.is_administrative() {
         access.require(Action::UsersWrite)?;
@@ -214,27 +198,27 @@ pub(crate) async fn update(
             move |tx, patch| async move { Ok(tx.users().update(id, expected, patch).await?) },
         )
         .await?;
-    Ok(one(user))
+    Ok(One(UserView::from(user)))
 }
 
 pub(crate) async fn delete(
     access: Org<perm::UsersWrite>,
     Path(id): Path<UserId>,
     IfMatch(expected): IfMatch,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Deleted, Problem> {
     let user = access
         .write((), move |tx, ()| async move { Ok(tx.users().delete(id, expected).await?) })
         .await?;
-    Ok(view::deleted("User", user.stamps.version))
+    Ok(Deleted::at("User", user.stamps.version))
 }
 
 pub(crate) async fn restore(
     access: Org<perm::UsersWrite>,
     Path(id): Path<UserId>,
     IfMatch(expected): IfMatch,
-) -> Result<HttpResponse, Problem> {
+) -> Result<One<UserView>, Problem> {
     let user = access
         .write((), move |tx, ()| async move { Ok(tx.users().restore(id, expected).await?) })
         .await?;
-    Ok(one(user))
+    Ok(One(UserView::from(user)))
 }
