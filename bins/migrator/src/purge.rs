@@ -113,6 +113,7 @@ impl Purge {
                 purged.rows.iter().map(|(what, rows)| (what.to_string(), (*rows).into())).collect();
             let report = serde_json::json!({
                 "dry_run": self.dry_run, "stopped": purged.stopped, "rows": rows,
+                "answers": purged.answers,
                 "left": purged.left.iter().map(|(org_id, what, why)| serde_json::json!({
                     "org_id": org_id.to_string(), "what": what.to_string(), "why": why,
                 })).collect::<Vec<_>>(),
@@ -123,6 +124,9 @@ impl Purge {
         }
         for (what, rows) in &purged.rows {
             println!("{verb} {rows} of {what}");
+        }
+        if !self.dry_run {
+            println!("{verb} {} kept answers to repeatable requests", purged.answers);
         }
         for partition in &maintained.dropped {
             println!("{verb} the partition {partition}");

@@ -1,14 +1,19 @@
 //! What goes out. A handler's return type says what its answer is, and so the API's document knows.
 
 use actix_web::{
-    HttpRequest, HttpResponse, HttpResponseBuilder, Responder,
+    HttpRequest, HttpResponse, HttpResponseBuilder, Responder, ResponseError,
     body::BoxBody,
     http::{Method, StatusCode, header},
 };
 use brownie_domain::{Cursor, List, Page, Timestamp, UserId, Version};
-use brownie_persistence::Stamps;
+use brownie_persistence::{KeptAnswer, Stamps};
 use schemars::JsonSchema;
 use serde::Serialize;
+
+use crate::{
+    Problem,
+    repeat::{self, Keep},
+};
 
 /// Something with an address and a version.
 pub(crate) trait Addressed: Serialize + JsonSchema {
@@ -92,7 +97,7 @@ impl<V> PageOf<V> {
 }
 
 /// Who wrote a row, when, and how often.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub(crate) struct StampsView {
     created_at: Timestamp,
     created_by: Option<UserId>,
@@ -145,14 +150,34 @@ impl<V: Addressed> Responder for One<V> {
     }
 }
 
+impl<V: Addressed> Keep for One<V> {
+    fn keep(&self) -> Result<KeptAnswer, Problem> {
+        repeat::kept(StatusCode::OK, [(header::ETAG, etag(self.0.version()))], &self.0)
+    }
+}
+
+impl<V: Addressed> Keep for Created<V> {
+    fn keep(&self) -> Result<KeptAnswer, Problem> {
+        let headers =
+            [(header::ETAG, etag(self.0.version())), (header::LOCATION, self.0.location())];
+        repeat::kept(StatusCode::CREATED, headers, &self.0)
+    }
+}
+
 impl<V: Addressed> Responder for Created<V> {
     type Body = BoxBody;
 
     fn respond_to(self, _: &HttpRequest) -> HttpResponse {
-        HttpResponse::build(StatusCode::CREATED)
-            .insert_header((header::ETAG, etag(self.0.version())))
-            .insert_header((header::LOCATION, self.0.location()))
-            .json(self.0)
+        self.keep().map_or_else(|problem| problem.error_response(), repeat::respond)
+    }
+}
+
+impl<V: Addressed + Clone> Keep for Stored<V> {
+    fn keep(&self) -> Result<KeptAnswer, Problem> {
+        match self {
+            Self::New(view) => Created(view.clone()).keep(),
+            Self::Before(view) => One(view.clone()).keep(),
+        }
     }
 }
 

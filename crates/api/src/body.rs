@@ -27,18 +27,25 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let is_json = is_json(request);
-        let bytes = Bytes::from_request(request, payload);
-        Box::pin(async move {
-            if !is_json {
-                return Err(Problem::new(Code::UnsupportedMediaType));
-            }
-            // Who asks was found out before the body came: it must not come whenever it likes.
-            let bytes = timeout(PATIENCE, bytes).await.map_err(|_| Problem::new(Code::TooSlow))?;
-            let bytes = bytes
-                .map_err(|error| Problem::of_status(error.as_response_error().status_code()))?;
-            read_json(&bytes).map(Self)
-        })
+        let body = read_body(request, payload);
+        Box::pin(async move { read_json(&body.await?).map(Self) })
+    }
+}
+
+/// Reads the bytes of a JSON body.
+pub(crate) fn read_body(
+    request: &HttpRequest,
+    payload: &mut Payload,
+) -> impl Future<Output = Result<Bytes, Problem>> + 'static {
+    let is_json = is_json(request);
+    let bytes = Bytes::from_request(request, payload);
+    async move {
+        if !is_json {
+            return Err(Problem::new(Code::UnsupportedMediaType));
+        }
+        // Who asks was found out before the body came: it must not come whenever it likes.
+        let bytes = timeout(PATIENCE, bytes).await.map_err(|_| Problem::new(Code::TooSlow))?;
+        bytes.map_err(|error| Problem::of_status(error.as_response_error().status_code()))
     }
 }
 
@@ -54,7 +61,7 @@ fn is_json(request: &HttpRequest) -> bool {
         || essence.to_ascii_lowercase().ends_with("+json")
 }
 
-fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+pub(crate) fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     // serde would take an array for an object, its items by position.
     if bytes.trim_ascii_start().starts_with(b"[") {
         return Err(Problem::field("", "must be a JSON object"));

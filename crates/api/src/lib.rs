@@ -11,6 +11,7 @@ mod health;
 mod observe;
 mod openapi;
 mod problem;
+mod repeat;
 pub mod routes;
 mod service;
 mod v1;

@@ -28,8 +28,8 @@ pub use number::AtLeast;
 pub use page::{Cursor, InvalidCursor, List, Page, PageRequest, Position};
 pub use permission::{Action, Reach, Role};
 pub use text::{
-    AvatarUrl, ConfigName, Description, EmailAddress, FullName, IncidentTitle, MetricName,
-    MetricType, OrganizationName, ShortLabel, Slug, SourceName, TeamName, Username,
+    AvatarUrl, ConfigName, Description, EmailAddress, FullName, IdempotencyKey, IncidentTitle,
+    MetricName, MetricType, OrganizationName, ShortLabel, Slug, SourceName, TeamName, Username,
 };
 pub use version::Version;
 

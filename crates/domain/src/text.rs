@@ -36,6 +36,8 @@ const LINES: Shape = Shape {
     pattern: r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$",
     format: None,
 };
+/// Visible ASCII.
+const TOKEN: Shape = Shape { read: token, pattern: "^[!-~]+$", format: None };
 const SLUG: Shape = Shape { read: slug, pattern: "^[a-z0-9-]+$", format: None };
 const USERNAME: Shape = Shape { read: username, pattern: "^[A-Za-z0-9_-]+$", format: None };
 const EMAIL: Shape = Shape {
@@ -81,6 +83,13 @@ fn lines(text: String) -> Result<String, String> {
 fn slug(text: String) -> Result<String, String> {
     if !text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
         return Err("must have only lower-case letters, digits and hyphens".to_owned());
+    }
+    Ok(text)
+}
+
+fn token(text: String) -> Result<String, String> {
+    if !text.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err("must have only visible ASCII characters".to_owned());
     }
     Ok(text)
 }
@@ -195,6 +204,8 @@ texts! {
     EmailAddress = "e-mail address", 5..=255, EMAIL, "ada@example.com";
     /// A person's name, as they write it.
     FullName = "full name", 1..=255, LINE, "Ada Lovelace";
+    /// What the sender of a request calls it, to send it again.
+    IdempotencyKey = "Idempotency-Key", 1..=255, TOKEN, "8e03978e-40d5-43dd-bc93-6894a57f9324";
     /// What an incident is about.
     IncidentTitle = "title", 1..=500, LINE, "Primary database is slow";
     /// The name of a measured quantity.

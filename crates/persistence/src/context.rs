@@ -1,6 +1,7 @@
 //! Who is asking, for whom, and why: what every access to rows begins with.
 
 use brownie_domain::{OrganizationId, RequestId, Role, TeamId, UserId};
+use uuid::Uuid;
 
 /// Who did something, as the audit log names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +26,14 @@ impl Actor {
         match self {
             Self::User(_) => None,
             Self::Job(name) => Some(name),
+        }
+    }
+
+    /// Whoever it is, if it has an id.
+    pub(crate) const fn id(self) -> Option<Uuid> {
+        match self {
+            Self::User(id) => Some(id.as_uuid()),
+            Self::Job(_) => None,
         }
     }
 

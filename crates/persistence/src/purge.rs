@@ -15,6 +15,8 @@ use crate::{
 pub struct Purged {
     /// How many rows of each kind, in the order in which they go.
     pub rows: Vec<(Resource, u64)>,
+    /// How many answers to requests that may be sent again, their time over.
+    pub answers: u64,
     /// Whether it was stopped before the end. Going on is calling again.
     pub stopped: bool,
     /// What could not be done this time, and why; all the rest was.
@@ -64,7 +66,7 @@ macro_rules! of_table {
 
 impl SystemScope {
     /// Removes what was deleted before `before` and what nothing refers to any more, in all
-    /// organizations: in batches of a thousand, each a unit of work with its audit rows and events.
+    /// organizations, and the kept answers whose time is over: in batches of a thousand, each a unit of work with its audit rows and events.
     /// It may be stopped between two of them. The role must be allowed to remove rows, which the
     /// server's is not.
     ///
@@ -96,7 +98,24 @@ impl SystemScope {
             }
             purged.rows.push((resource, rows));
         }
+        for org_id in &ids {
+            loop {
+                if stop.is_cancelled() {
+                    purged.stopped = true;
+                    return Ok(purged);
+                }
+                match self.forget_answers(*org_id).await? {
+                    0 => break,
+                    removed => purged.answers += removed,
+                }
+            }
+        }
         Ok(purged)
+    }
+
+    async fn forget_answers(&self, org_id: OrganizationId) -> Result<u64> {
+        let work = |tx: OrgTx| async move { tx.forget_answers(tx.now()).await };
+        self.store().write(&self.purging(org_id), work).await
     }
 
     /// Returns what [`SystemScope::purge`] would remove at most, and removes nothing. At most, because

@@ -6,6 +6,7 @@ mod hostile;
 mod isolation;
 mod limits;
 mod permissions;
+mod repeat;
 mod resources;
 
 use anyhow::Result;

@@ -3,6 +3,7 @@
 //! one after the other on the embedded engine.
 
 mod events;
+mod idempotency;
 mod incidents;
 mod isolation;
 mod lifecycle;
@@ -65,6 +66,9 @@ suite! {
         a_key_of_another_team_shows_nothing,
         a_filter_finds_what_it_says,
         an_assignee_must_be_there;
+    idempotency:
+        an_answer_is_kept_with_what_it_answers,
+        a_unit_that_is_given_up_leaves_its_key_free;
     others:
         an_agent_configuration_is_kept_as_sent,
         statistics_are_listed_by_their_own_time,

@@ -85,6 +85,8 @@ codes! {
         "A user cannot be taken out of their home team. Give them another one, or delete the user.";
     OrganizationNeeded = "organization_needed", CONFLICT, "Organization needed",
         "The e-mail and password fit accounts in several organizations. Send \"organization\" with the slug of one.";
+    InFlight = "in_flight", CONFLICT, "Still under way",
+        "The same request, with the same Idempotency-Key, is being worked on. Send it again after Retry-After seconds.";
     EventGone = "event_gone", GONE, "Event gone",
         "Your organization has no such event, or keeps it no longer: events after it may be gone, too. Read what you need to know anew, then start without \"after\".";
     Stale = "stale_version", PRECONDITION_FAILED, "Stale version",
@@ -95,6 +97,8 @@ codes! {
         "Send the body as application/json.";
     Invalid = "invalid", UNPROCESSABLE_ENTITY, "Invalid value",
         "A value cannot be accepted. errors says which and why.";
+    KeyReused = "idempotency_key_reused", UNPROCESSABLE_ENTITY, "Idempotency-Key reused",
+        "This Idempotency-Key was sent with another request before. Make up a new one for each request.";
     PreconditionRequired = "precondition_required", PRECONDITION_REQUIRED, "Precondition required",
         "Changes name the version they are made on: send the ETag you read as If-Match.";
     Internal = "internal", INTERNAL_SERVER_ERROR, "Internal error",

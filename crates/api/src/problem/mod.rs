@@ -110,10 +110,13 @@ impl Problem {
             StatusCode::UNAUTHORIZED => {
                 response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
             }
-            StatusCode::SERVICE_UNAVAILABLE => {
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
                 response.insert_header((header::RETRY_AFTER, RETRY_AFTER));
             }
             _ => {}
+        }
+        if self.code == Code::InFlight {
+            response.insert_header((header::RETRY_AFTER, RETRY_AFTER));
         }
         let document = ProblemDocument {
             r#type: format!("/problems/{}", self.code.as_str()),

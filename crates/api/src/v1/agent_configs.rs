@@ -4,15 +4,18 @@ use brownie_domain::{
     AgentConfigId, AgentType, AtLeast, Change, ConfigName, Description, Document, List,
     OrganizationId, Tags, TeamId, Version,
 };
-use brownie_persistence::{AgentConfig, AgentConfigFilter, AgentConfigPatch, NewAgentConfig};
+use brownie_persistence::{
+    AgentConfig, AgentConfigFilter, AgentConfigPatch, NewAgentConfig, OrgTx,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Problem,
-    access::{InTeam, Item, perm},
+    access::{Gate, InTeam, Item, perm},
     answer::{Addressed, Created, Deleted, One, PageOf, StampsView},
     body::{Body, Given, IfMatch, Limit, Paging, Path, Query, same},
+    repeat::{Key, Keyed, Once},
 };
 
 use super::yes;
@@ -164,8 +167,8 @@ pub(crate) async fn list(
 
 pub(crate) async fn create(
     access: InTeam<perm::AgentConfigsWrite>,
-    Body(body): Body<AgentConfigCreate>,
-) -> Result<Created<AgentConfigView>, Problem> {
+    Keyed(body, key): Keyed<AgentConfigCreate>,
+) -> Result<Once<Created<AgentConfigView>>, Problem> {
     let team_id = access.team_id;
     same(body.team_id, team_id, "/team_id")?;
     let new = NewAgentConfig {
@@ -182,13 +185,11 @@ pub(crate) async fn create(
         tags: body.tags,
         metadata: body.config_metadata,
     };
-    let config = access
-        .write(
-            new,
-            move |tx, new| async move { Ok(tx.agent_configs().create(team_id, new).await?) },
-        )
-        .await?;
-    Ok(Created(AgentConfigView::from(config)))
+    access
+        .once(key, new, move |tx, new| async move {
+            Ok(Created(AgentConfigView::from(tx.agent_configs().create(team_id, new).await?)))
+        })
+        .await
 }
 
 pub(crate) async fn get(
@@ -251,12 +252,13 @@ pub(crate) async fn restore(
     access: Item<perm::AgentConfigsDelete>,
     Path(id): Path<AgentConfigId>,
     IfMatch(expected): IfMatch,
-) -> Result<One<AgentConfigView>, Problem> {
-    let config = access
-        .write((), move |tx, gate, ()| async move {
-            let pass = gate.admit(tx.agent_configs().live_or_deleted(id).await?.team_id)?;
-            Ok((pass, tx.agent_configs().restore(id, expected).await?))
-        })
-        .await?;
-    Ok(One(AgentConfigView::from(config)))
+    key: Key,
+) -> Result<Once<One<AgentConfigView>>, Problem> {
+    let find = move |tx: OrgTx, gate: Gate| async move {
+        gate.admit(tx.agent_configs().live_or_deleted(id).await?.team_id)
+    };
+    let work = move |tx: OrgTx| async move {
+        Ok(One(AgentConfigView::from(tx.agent_configs().restore(id, expected).await?)))
+    };
+    access.once(key, find, work).await
 }

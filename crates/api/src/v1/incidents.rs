@@ -4,15 +4,16 @@ use brownie_domain::{
     Change, Description, Document, IncidentId, IncidentStatus, IncidentTitle, List, OrganizationId,
     Priority, Progress, Severity, SourceName, Tags, TeamId, Timestamp, UserId, Version,
 };
-use brownie_persistence::{Created, Incident, IncidentFilter, IncidentPatch, NewIncident};
+use brownie_persistence::{Created, Incident, IncidentFilter, IncidentPatch, NewIncident, OrgTx};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Problem,
-    access::{InTeam, Item, perm},
+    access::{Gate, InTeam, Item, perm},
     answer::{Addressed, Deleted, One, PageOf, StampsView, Stored},
     body::{Body, Given, IfMatch, Limit, Paging, Path, Query, When, same},
+    repeat::{Key, Keyed, Once},
 };
 
 /// An incident to be created.
@@ -81,7 +82,7 @@ pub(crate) struct IncidentQuery {
 }
 
 /// An incident as clients see it.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 #[schemars(rename = "Incident")]
 pub(crate) struct IncidentView {
     id: IncidentId,
@@ -182,8 +183,8 @@ pub(crate) async fn list(
 /// The same `idempotency_key` again answers 200 with the incident that is there, not 201.
 pub(crate) async fn create(
     access: InTeam<perm::IncidentsWrite>,
-    Body(body): Body<IncidentCreate>,
-) -> Result<Stored<IncidentView>, Problem> {
+    Keyed(body, key): Keyed<IncidentCreate>,
+) -> Result<Once<Stored<IncidentView>>, Problem> {
     let team_id = access.team_id;
     same(body.team_id, team_id, "/team_id")?;
     let new = NewIncident {
@@ -198,13 +199,14 @@ pub(crate) async fn create(
         metadata: body.incident_metadata,
         idempotency_key: body.idempotency_key.map(Into::into),
     };
-    let created = access
-        .write(new, move |tx, new| async move { Ok(tx.incidents().create(team_id, new).await?) })
-        .await?;
-    Ok(match created {
-        Created::New(incident) => Stored::New(incident.into()),
-        Created::Before(incident) => Stored::Before(incident.into()),
-    })
+    access
+        .once(key, new, move |tx, new| async move {
+            Ok(match tx.incidents().create(team_id, new).await? {
+                Created::New(incident) => Stored::New(incident.into()),
+                Created::Before(incident) => Stored::Before(incident.into()),
+            })
+        })
+        .await
 }
 
 pub(crate) async fn get(
@@ -263,12 +265,13 @@ pub(crate) async fn restore(
     access: Item<perm::IncidentsDelete>,
     Path(id): Path<IncidentId>,
     IfMatch(expected): IfMatch,
-) -> Result<One<IncidentView>, Problem> {
-    let incident = access
-        .write((), move |tx, gate, ()| async move {
-            let pass = gate.admit(tx.incidents().live_or_deleted(id).await?.team_id)?;
-            Ok((pass, tx.incidents().restore(id, expected).await?))
-        })
-        .await?;
-    Ok(One(IncidentView::from(incident)))
+    key: Key,
+) -> Result<Once<One<IncidentView>>, Problem> {
+    let find = move |tx: OrgTx, gate: Gate| async move {
+        gate.admit(tx.incidents().live_or_deleted(id).await?.team_id)
+    };
+    let work = move |tx: OrgTx| async move {
+        Ok(One(IncidentView::from(tx.incidents().restore(id, expected).await?)))
+    };
+    access.once(key, find, work).await
 }

@@ -10,6 +10,7 @@ use crate::{
     access::{InTeam, Org, perm},
     answer::{Addressed, Created, Deleted, One, PageOf},
     body::{Body, IfMatch, Paging, Path, Query},
+    repeat::{Keyed, Once},
 };
 
 use super::users::{UserView, member};
@@ -71,16 +72,14 @@ pub(crate) async fn list(
 
 pub(crate) async fn add(
     access: InTeam<perm::MembersWrite>,
-    Body(MemberAdd { user_id, role }): Body<MemberAdd>,
-) -> Result<Created<MemberView>, Problem> {
+    Keyed(MemberAdd { user_id, role }, key): Keyed<MemberAdd>,
+) -> Result<Once<Created<MemberView>>, Problem> {
     let team_id = access.team_id;
-    let member = access
-        .write(
-            (),
-            move |tx, ()| async move { Ok(tx.memberships().add(team_id, user_id, role).await?) },
-        )
-        .await?;
-    Ok(Created(MemberView::from(member)))
+    access
+        .once(key, (), move |tx, ()| async move {
+            Ok(Created(MemberView::from(tx.memberships().add(team_id, user_id, role).await?)))
+        })
+        .await
 }
 
 /// In a user's home team the role is the one in the organization: to change that takes more than

@@ -4,15 +4,16 @@ use brownie_domain::{
     AtLeast, Description, Document, List, MetricName, MetricType, OrganizationId, ShortLabel,
     StatId, TeamId, Timestamp, Version,
 };
-use brownie_persistence::{NewStat, Stat, StatFilter};
+use brownie_persistence::{NewStat, OrgTx, Stat, StatFilter};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Problem,
-    access::{InTeam, Item, Org, perm},
+    access::{Gate, InTeam, Item, Org, perm},
     answer::{Addressed, Created, Deleted, One, PageOf, StampsView},
-    body::{Body, IfMatch, Limit, Paging, Path, Query, When, same},
+    body::{IfMatch, Limit, Paging, Path, Query, When, same},
+    repeat::{Key, Keyed, Once},
 };
 
 /// A value to be recorded.
@@ -150,8 +151,8 @@ pub(crate) async fn list(
 
 pub(crate) async fn create(
     access: InTeam<perm::StatsWrite>,
-    Body(body): Body<StatCreate>,
-) -> Result<Created<StatView>, Problem> {
+    Keyed(body, key): Keyed<StatCreate>,
+) -> Result<Once<Created<StatView>>, Problem> {
     let team_id = access.team_id;
     same(body.team_id, team_id, "/team_id")?;
     same(body.organization_id, access.org_id(), "/organization_id")?;
@@ -166,10 +167,11 @@ pub(crate) async fn create(
         description: body.description,
         unit: body.unit,
     };
-    let stat = access
-        .write(new, move |tx, new| async move { Ok(tx.stats().create(team_id, new).await?) })
-        .await?;
-    Ok(Created(StatView::from(stat)))
+    access
+        .once(key, new, move |tx, new| async move {
+            Ok(Created(StatView::from(tx.stats().create(team_id, new).await?)))
+        })
+        .await
 }
 
 pub(crate) async fn get(
@@ -203,12 +205,13 @@ pub(crate) async fn restore(
     access: Item<perm::StatsDelete>,
     Path(id): Path<StatId>,
     IfMatch(expected): IfMatch,
-) -> Result<One<StatView>, Problem> {
-    let stat = access
-        .write((), move |tx, gate, ()| async move {
-            let pass = gate.admit(tx.stats().live_or_deleted(id).await?.team_id)?;
-            Ok((pass, tx.stats().restore(id, expected).await?))
-        })
-        .await?;
-    Ok(One(StatView::from(stat)))
+    key: Key,
+) -> Result<Once<One<StatView>>, Problem> {
+    let find = move |tx: OrgTx, gate: Gate| async move {
+        gate.admit(tx.stats().live_or_deleted(id).await?.team_id)
+    };
+    let work = move |tx: OrgTx| async move {
+        Ok(One(StatView::from(tx.stats().restore(id, expected).await?)))
+    };
+    access.once(key, find, work).await
 }

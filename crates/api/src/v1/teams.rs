@@ -12,6 +12,7 @@ use crate::{
     access::{InTeam, Org, perm},
     answer::{Addressed, Created, Deleted, One, PageOf, StampsView},
     body::{Body, Given, IfMatch, Paging, Path, Query, same},
+    repeat::{Key, Keyed, Once},
 };
 
 use super::yes;
@@ -97,14 +98,16 @@ pub(crate) async fn list(
 
 pub(crate) async fn create(
     access: Org<perm::TeamsManage>,
-    Body(body): Body<TeamCreate>,
-) -> Result<Created<TeamView>, Problem> {
+    Keyed(body, key): Keyed<TeamCreate>,
+) -> Result<Once<Created<TeamView>>, Problem> {
     let TeamCreate { name, slug, description, is_active, permissions, organization_id } = body;
     same(organization_id, access.org_id(), "/organization_id")?;
     let new = NewTeam { name, slug, description, is_active, permissions };
-    let team =
-        access.write(new, move |tx, new| async move { Ok(tx.teams().create(new).await?) }).await?;
-    Ok(Created(TeamView::from(team)))
+    access
+        .once(key, new, move |tx, new| async move {
+            Ok(Created(TeamView::from(tx.teams().create(new).await?)))
+        })
+        .await
 }
 
 pub(crate) async fn get(
@@ -151,9 +154,11 @@ pub(crate) async fn restore(
     access: Org<perm::TeamsManage>,
     Path(id): Path<TeamId>,
     IfMatch(expected): IfMatch,
-) -> Result<One<TeamView>, Problem> {
-    let team = access
-        .write((), move |tx, ()| async move { Ok(tx.teams().restore(id, expected).await?) })
-        .await?;
-    Ok(One(TeamView::from(team)))
+    key: Key,
+) -> Result<Once<One<TeamView>>, Problem> {
+    access
+        .once(key, (), move |tx, ()| async move {
+            Ok(One(TeamView::from(tx.teams().restore(id, expected).await?)))
+        })
+        .await
 }

@@ -15,6 +15,7 @@ use crate::{
     access::{Org, perm},
     answer::{Addressed, Created, Deleted, One, PageOf, StampsView},
     body::{Body, Given, IfMatch, Paging, Path, Query, same},
+    repeat::{Key, Keyed, Once},
 };
 
 use super::yes;
@@ -139,8 +140,8 @@ pub(crate) async fn list(
 pub(crate) async fn create(
     access: Org<perm::UsersWrite>,
     deps: web::Data<Deps>,
-    Body(body): Body<UserCreate>,
-) -> Result<Created<UserView>, Problem> {
+    Keyed(body, key): Keyed<UserCreate>,
+) -> Result<Once<Created<UserView>>, Problem> {
     same(body.organization_id, access.org_id(), "/organization_id")?;
     let password_hash = match body.password {
         Some(password) => Some(deps.passwords.hash(password).await?),
@@ -158,9 +159,11 @@ pub(crate) async fn create(
         role: body.role,
         preferences: body.preferences,
     };
-    let user =
-        access.write(new, move |tx, new| async move { Ok(tx.users().create(new).await?) }).await?;
-    Ok(Created(UserView::from(user)))
+    access
+        .once(key, new, move |tx, new| async move {
+            Ok(Created(UserView::from(tx.users().create(new).await?)))
+        })
+        .await
 }
 
 pub(crate) async fn get(
@@ -216,9 +219,11 @@ pub(crate) async fn restore(
     access: Org<perm::UsersWrite>,
     Path(id): Path<UserId>,
     IfMatch(expected): IfMatch,
-) -> Result<One<UserView>, Problem> {
-    let user = access
-        .write((), move |tx, ()| async move { Ok(tx.users().restore(id, expected).await?) })
-        .await?;
-    Ok(One(UserView::from(user)))
+    key: Key,
+) -> Result<Once<One<UserView>>, Problem> {
+    access
+        .once(key, (), move |tx, ()| async move {
+            Ok(One(UserView::from(tx.users().restore(id, expected).await?)))
+        })
+        .await
 }

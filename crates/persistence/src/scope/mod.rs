@@ -150,6 +150,14 @@ impl<Mode> OrgScope<Mode> {
         self.ctx.org_id
     }
 
+    pub(crate) fn ctx(&self) -> &OrgContext {
+        &self.ctx
+    }
+
+    pub(crate) fn new_id(&self, at: Timestamp) -> Uuid {
+        self.sources.ids.next(at)
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.sources.clock.now()
     }

@@ -7,156 +7,28 @@
 //! The middleware asks the database; the extractors answer at once. So a bad token is 401 whatever
 //! the body is: actix polls extractors in their order, and these are first.
 
-use std::{future::Ready, marker::PhantomData};
+mod identity;
+mod permission;
 
-use actix_web::{
-    FromRequest, HttpMessage, HttpRequest,
-    body::MessageBody,
-    dev::{Payload, ServiceRequest, ServiceResponse},
-    http::header,
-    middleware::Next,
-    web,
-};
+use std::{future::Ready, marker::PhantomData, sync::Arc};
+
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
 use brownie_domain::{Action, OrganizationId, Reach, RequestId, TeamId};
-use brownie_persistence::{
-    Error, OrgContext, OrgScope, OrgTx, Principal, Reading, Resource, Store, SystemContext,
+use brownie_persistence::{Error, OrgScope, OrgTx, Principal, Reading, Resource};
+
+pub(crate) use identity::identify;
+pub use permission::{Permission, perm};
+
+use crate::{
+    Code, Problem,
+    repeat::{self, Keep, Key, Once},
 };
-
-use crate::{Code, Deps, Problem};
-
-/// A permission, as a type that a handler's signature can name.
-pub trait Permission: 'static {
-    /// What it permits.
-    const ACTION: Action;
-}
-
-/// The permissions, one type for each action.
-pub mod perm {
-    use brownie_domain::Action;
-
-    macro_rules! permissions {
-        ($($name:ident),+ $(,)?) => {$(
-            #[doc = concat!("[`Action::", stringify!($name), "`].")]
-            #[derive(Debug, Clone, Copy)]
-            pub struct $name;
-
-            impl super::Permission for $name {
-                const ACTION: Action = Action::$name;
-            }
-        )+};
-    }
-
-    permissions!(
-        OrganizationRead,
-        OrganizationWrite,
-        TeamsRead,
-        TeamsManage,
-        TeamsWrite,
-        MembersWrite,
-        UsersRead,
-        UsersWrite,
-        IncidentsRead,
-        IncidentsWrite,
-        IncidentsDelete,
-        AgentConfigsRead,
-        AgentConfigsWrite,
-        AgentConfigsDelete,
-        StatsRead,
-        StatsWrite,
-        StatsDelete,
-        EventsRead,
-    );
-}
-
-/// What the middleware found out.
-#[derive(Clone)]
-enum Identity {
-    Known(Box<Principal>),
-    /// A credential came, and it is not good.
-    Refused(Problem),
-}
-
-/// Finds out who asks. Whether it matters is for the handler to say.
-pub(crate) async fn identify<B: MessageBody>(
-    request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<B>, actix_web::Error> {
-    if let Some(identity) = identity_of(request.request()).await {
-        request.extensions_mut().insert(identity);
-    }
-    next.call(request).await
-}
-
-async fn identity_of(request: &HttpRequest) -> Option<Identity> {
-    let header = request.headers().get(header::AUTHORIZATION)?;
-    let deps = request.app_data::<web::Data<Deps>>()?;
-    let refused = || Identity::Refused(Problem::new(Code::Unauthenticated));
-    let Some(token) = header.to_str().ok().and_then(bearer) else { return Some(refused()) };
-    let Ok(claims) = deps.tokens.read(token) else { return Some(refused()) };
-    let system = deps.store.system(&SystemContext::for_visitor(request_id(request)));
-    Some(match system.principal(claims.org_id, claims.user_id).await {
-        Ok(Some(principal)) => Identity::Known(Box::new(principal)),
-        Ok(None) => refused(),
-        Err(error) => Identity::Refused(error.into()),
-    })
-}
-
-/// The scheme's name is read in any case (RFC 9110 section 11.1).
-fn bearer(header: &str) -> Option<&str> {
-    let (scheme, token) = header.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-}
+use identity::{Caller, identity_of};
 
 /// Returns the id that the `observe` middleware gave this request.
 pub(crate) fn request_id(request: &HttpRequest) -> RequestId {
     let known = request.extensions().get::<RequestId>().copied();
     known.unwrap_or_else(|| RequestId::from_uuid(uuid::Uuid::nil()))
-}
-
-/// Somebody the database knows, and their way to the store.
-#[derive(Debug, Clone)]
-struct Caller {
-    principal: Principal,
-    ctx: OrgContext,
-    store: Store,
-}
-
-impl Caller {
-    fn of(request: &HttpRequest) -> Result<Self, Problem> {
-        Self::known_as(request.extensions().get::<Identity>(), request)
-    }
-
-    fn known_as(identity: Option<&Identity>, request: &HttpRequest) -> Result<Self, Problem> {
-        let principal = match identity {
-            Some(Identity::Known(principal)) => (**principal).clone(),
-            Some(Identity::Refused(problem)) => return Err(problem.clone()),
-            None => return Err(Problem::new(Code::Unauthenticated)),
-        };
-        let deps =
-            request.app_data::<web::Data<Deps>>().ok_or_else(|| Problem::new(Code::Internal))?;
-        let caller = Self {
-            ctx: principal.context(request_id(request)),
-            store: deps.store.clone(),
-            principal,
-        };
-        // Another organization's path is nobody's path.
-        if let Some(org_id) = request.match_info().get("org_id")
-            && org_id.parse() != Ok(caller.principal.org_id())
-        {
-            return Err(Error::NotFound { resource: Resource::Organization }.into());
-        }
-        Ok(caller)
-    }
-
-    async fn write<I, T, F, Fut>(&self, input: I, work: F) -> Result<T, Problem>
-    where
-        I: Clone + Send + Sync + 'static,
-        T: Send + 'static,
-        F: Fn(OrgTx, I) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<T, Problem>> + Send + 'static,
-    {
-        self.store.write(&self.ctx, move |tx| work(tx, input.clone())).await
-    }
 }
 
 fn forbidden(action: Action) -> Problem {
@@ -237,6 +109,26 @@ impl<P: Permission> Org<P> {
     {
         self.caller.write(input, work).await
     }
+
+    /// As `write`, but once for all requests with the same `Idempotency-Key`: the second gets the
+    /// answer of the first.
+    ///
+    /// # Errors
+    /// As `write`; and when the key was sent with another request, or the first is still under way.
+    pub(crate) async fn once<I, A, F, Fut>(
+        &self,
+        key: Key,
+        input: I,
+        work: F,
+    ) -> Result<Once<A>, Problem>
+    where
+        I: Clone + Send + Sync + 'static,
+        A: Keep + Send + 'static,
+        F: Fn(OrgTx, I) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<A, Problem>> + Send + 'static,
+    {
+        self.caller.once(key, input, work).await
+    }
 }
 
 /// Somebody whose role in the team of the path (`{team_id}`) permits `P`.
@@ -309,6 +201,27 @@ impl<P: Permission> InTeam<P> {
     {
         self.admit().await?;
         self.caller.write(input, work).await
+    }
+
+    /// As `write`, but once for all requests with the same `Idempotency-Key`: the second gets the
+    /// answer of the first.
+    ///
+    /// # Errors
+    /// As `write`; and when the key was sent with another request, or the first is still under way.
+    pub(crate) async fn once<I, A, F, Fut>(
+        &self,
+        key: Key,
+        input: I,
+        work: F,
+    ) -> Result<Once<A>, Problem>
+    where
+        I: Clone + Send + Sync + 'static,
+        A: Keep + Send + 'static,
+        F: Fn(OrgTx, I) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<A, Problem>> + Send + 'static,
+    {
+        self.admit().await?;
+        self.caller.once(key, input, work).await
     }
 }
 
@@ -392,5 +305,36 @@ impl<P: Permission> Item<P> {
         let work = move |tx, input| work(tx, gate.clone(), input);
         let (Pass(()), value) = self.caller.write(input, work).await?;
         Ok(value)
+    }
+
+    /// As `write`, but once for all requests with the same `Idempotency-Key`: `find` shows the gate
+    /// what is worked on, each time; `work` is done the first time, and its answer given again.
+    ///
+    /// # Errors
+    /// As `write`; and when the key was sent with another request, or the first is still under way.
+    pub(crate) async fn once<A, G, GFut, F, Fut>(
+        &self,
+        key: Key,
+        find: G,
+        work: F,
+    ) -> Result<Once<A>, Problem>
+    where
+        A: Keep + Send + 'static,
+        G: Fn(OrgTx, Gate) -> GFut + Send + Sync + 'static,
+        GFut: Future<Output = Result<Pass, Problem>> + Send + 'static,
+        F: Fn(OrgTx) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<A, Problem>> + Send + 'static,
+    {
+        let (request, gate) = (key.into_inner(), self.gate());
+        let (find, work) = (Arc::new(find), Arc::new(work));
+        let unit = move |tx: OrgTx, ()| {
+            let (request, gate) = (request.clone(), gate.clone());
+            let (find, work) = (Arc::clone(&find), Arc::clone(&work));
+            async move {
+                let Pass(()) = find(tx.clone(), gate).await?;
+                repeat::once(&tx, request.as_ref(), || work(tx.clone())).await
+            }
+        };
+        self.caller.write((), unit).await
     }
 }

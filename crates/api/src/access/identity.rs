@@ -1,0 +1,127 @@
+//! Who asks: from the credential that came with a request to somebody the database knows.
+
+use std::sync::Arc;
+
+use actix_web::{
+    HttpMessage, HttpRequest,
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
+    http::header,
+    middleware::Next,
+    web,
+};
+use brownie_persistence::{Error, OrgContext, OrgTx, Principal, Resource, Store, SystemContext};
+
+use super::request_id;
+use crate::{
+    Code, Deps, Problem,
+    repeat::{self, Keep, Key, Once},
+};
+
+/// What the middleware found out.
+#[derive(Clone)]
+pub(super) enum Identity {
+    Known(Box<Principal>),
+    /// A credential came, and it is not good.
+    Refused(Problem),
+}
+
+/// Finds out who asks. Whether it matters is for the handler to say.
+pub(crate) async fn identify<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, actix_web::Error> {
+    if let Some(identity) = identity_of(request.request()).await {
+        request.extensions_mut().insert(identity);
+    }
+    next.call(request).await
+}
+
+pub(super) async fn identity_of(request: &HttpRequest) -> Option<Identity> {
+    let header = request.headers().get(header::AUTHORIZATION)?;
+    let deps = request.app_data::<web::Data<Deps>>()?;
+    let refused = || Identity::Refused(Problem::new(Code::Unauthenticated));
+    let Some(token) = header.to_str().ok().and_then(bearer) else { return Some(refused()) };
+    let Ok(claims) = deps.tokens.read(token) else { return Some(refused()) };
+    let system = deps.store.system(&SystemContext::for_visitor(request_id(request)));
+    Some(match system.principal(claims.org_id, claims.user_id).await {
+        Ok(Some(principal)) => Identity::Known(Box::new(principal)),
+        Ok(None) => refused(),
+        Err(error) => Identity::Refused(error.into()),
+    })
+}
+
+/// The scheme's name is read in any case (RFC 9110 section 11.1).
+fn bearer(header: &str) -> Option<&str> {
+    let (scheme, token) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// Somebody the database knows, and their way to the store.
+#[derive(Debug, Clone)]
+pub(super) struct Caller {
+    pub(super) principal: Principal,
+    pub(super) ctx: OrgContext,
+    pub(super) store: Store,
+}
+
+impl Caller {
+    pub(super) fn of(request: &HttpRequest) -> Result<Self, Problem> {
+        Self::known_as(request.extensions().get::<Identity>(), request)
+    }
+
+    pub(super) fn known_as(
+        identity: Option<&Identity>,
+        request: &HttpRequest,
+    ) -> Result<Self, Problem> {
+        let principal = match identity {
+            Some(Identity::Known(principal)) => (**principal).clone(),
+            Some(Identity::Refused(problem)) => return Err(problem.clone()),
+            None => return Err(Problem::new(Code::Unauthenticated)),
+        };
+        let deps =
+            request.app_data::<web::Data<Deps>>().ok_or_else(|| Problem::new(Code::Internal))?;
+        let caller = Self {
+            ctx: principal.context(request_id(request)),
+            store: deps.store.clone(),
+            principal,
+        };
+        // Another organization's path is nobody's path.
+        if let Some(org_id) = request.match_info().get("org_id")
+            && org_id.parse() != Ok(caller.principal.org_id())
+        {
+            return Err(Error::NotFound { resource: Resource::Organization }.into());
+        }
+        Ok(caller)
+    }
+
+    pub(super) async fn write<I, T, F, Fut>(&self, input: I, work: F) -> Result<T, Problem>
+    where
+        I: Clone + Send + Sync + 'static,
+        T: Send + 'static,
+        F: Fn(OrgTx, I) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<T, Problem>> + Send + 'static,
+    {
+        self.store.write(&self.ctx, move |tx| work(tx, input.clone())).await
+    }
+
+    pub(super) async fn once<I, A, F, Fut>(
+        &self,
+        key: Key,
+        input: I,
+        work: F,
+    ) -> Result<Once<A>, Problem>
+    where
+        I: Clone + Send + Sync + 'static,
+        A: Keep + Send + 'static,
+        F: Fn(OrgTx, I) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<A, Problem>> + Send + 'static,
+    {
+        let (request, work) = (key.into_inner(), Arc::new(work));
+        let work = move |tx: OrgTx| {
+            let (request, input, work) = (request.clone(), input.clone(), Arc::clone(&work));
+            async move { repeat::once(&tx, request.as_ref(), || work(tx.clone(), input)).await }
+        };
+        self.store.write(&self.ctx, work).await
+    }
+}
