@@ -60,6 +60,7 @@ pub struct Service {
     variables: Vec<(String, String)>,
     child: Child,
     port: u16,
+    metrics_port: u16,
     log: tempfile::NamedTempFile,
 }
 
@@ -95,14 +96,14 @@ impl Service {
     }
 
     async fn start(name: &'static str, own: &[(&str, String)]) -> Result<Self> {
-        let port = free_port()?;
+        let (port, metrics_port) = (free_port()?, free_port()?);
         let mut variables: Vec<(String, String)> =
             own.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         variables.push(("METADATA_PORT".to_owned(), port.to_string()));
-        variables.push(("METRICS_PORT".to_owned(), "0".to_owned()));
+        variables.push(("METRICS_PORT".to_owned(), metrics_port.to_string()));
         let log = tempfile::NamedTempFile::new()?;
         let child = spawn(name, &variables, log.reopen()?)?;
-        let mut service = Self { name, variables, child, port, log };
+        let mut service = Self { name, variables, child, port, metrics_port, log };
         service.wait_until_ready().await?;
         Ok(service)
     }
@@ -132,6 +133,11 @@ impl Service {
     /// Returns a client nobody knows.
     pub fn client(&self) -> Client {
         Client::anonymous(&self.base())
+    }
+
+    /// Returns a client of the port for metrics alone.
+    pub fn metrics_client(&self) -> Client {
+        Client::anonymous(&format!("http://127.0.0.1:{}", self.metrics_port))
     }
 
     /// Returns what it has printed so far.

@@ -2,7 +2,7 @@
 //!
 //! Exit codes: 0 stopped as told, 1 failed, 2 settings that cannot be used.
 
-use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use brownie_api::{Deps, Listen, Schema, SchemaRule, Service};
@@ -71,9 +71,7 @@ async fn main() -> ExitCode {
 async fn run(settings: Settings, wait: Duration) -> Result<()> {
     let Settings { database, service } = settings;
     // Before anything else: a port in use is said at once, not after the wait for a database.
-    let api = SocketAddr::new(service.host, service.port);
-    let metrics = SocketAddr::new(service.host, service.metrics_port);
-    let listen = Listen::on(api, metrics, service.workers)?;
+    let listen = Listen::on(&service)?;
 
     let store = Store::new(&PoolOptions {
         max_connections: database.pool_size,

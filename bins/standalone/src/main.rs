@@ -61,9 +61,7 @@ async fn main() -> ExitCode {
 
 async fn run(settings: ServiceSettings) -> Result<()> {
     let started = Instant::now();
-    let api = SocketAddr::new(settings.host, settings.port);
-    let metrics = SocketAddr::new(settings.host, settings.metrics_port);
-    let listen = Listen::on(api, metrics, settings.workers)?;
+    let listen = Listen::on(&settings)?;
     let data_dir = DataDir::open(&settings.data_dir)?;
     let key = match &settings.jwt_secret {
         Some(secret) => secret.clone(),

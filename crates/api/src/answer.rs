@@ -134,7 +134,9 @@ fn is_known(request: &HttpRequest, etag: &str) -> bool {
 fn revalidated(mut response: HttpResponseBuilder, etag: &str) -> HttpResponseBuilder {
     response
         .insert_header((header::ETAG, etag))
-        .insert_header((header::CACHE_CONTROL, "private, no-cache"));
+        .insert_header((header::CACHE_CONTROL, "private, no-cache"))
+        // A strong ETag names these bytes: compressed they would be others.
+        .insert_header(header::ContentEncoding::Identity);
     response
 }
 

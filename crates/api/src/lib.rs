@@ -7,6 +7,7 @@
 pub mod access;
 mod answer;
 pub mod body;
+mod edges;
 mod health;
 mod observe;
 mod openapi;
@@ -23,6 +24,7 @@ use brownie_domain::{Clock, IdSource};
 use brownie_metrics::Exporter;
 use brownie_persistence::Store;
 
+pub use edges::Origins;
 pub use openapi::document as openapi_document;
 pub use problem::{Code, FieldError, Problem};
 pub use service::{Listen, Service};

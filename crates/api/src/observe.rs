@@ -7,7 +7,7 @@ use actix_web::{
     HttpMessage, HttpResponse,
     body::{BoxBody, EitherBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
-    http::header::{HeaderName, HeaderValue},
+    http::header::{self, HeaderName, HeaderValue},
     middleware::Next,
     web,
 };
@@ -15,7 +15,7 @@ use brownie_domain::RequestId;
 use metrics::{counter, histogram};
 use tracing::Instrument;
 
-use crate::{Deps, Problem};
+use crate::{Deps, Problem, edges};
 
 /// Says which request an answer, a log line or an audit row belongs to.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -37,6 +37,7 @@ pub(crate) async fn observe<B: MessageBody + 'static>(
     let span = tracing::info_span!("request", %request_id);
     // The request is not cloned here: the router needs it to itself.
     let mut response = finish(next.call(request).instrument(span.clone()).await?, request_id);
+    edges::protect(response.headers_mut());
     if let Ok(value) = path_id {
         response.headers_mut().insert(REQUEST_ID, value);
     }
@@ -76,10 +77,14 @@ fn finish<B: MessageBody + 'static>(
     let Some(problem) = response.response().error().map(problem_of) else {
         return response.map_into_left_body();
     };
-    let allow = response.headers().get(actix_web::http::header::ALLOW).cloned();
     let mut answer: HttpResponse = problem.response(Some(request_id));
-    if let Some(allow) = allow {
-        answer.headers_mut().insert(actix_web::http::header::ALLOW, allow);
+    for (name, value) in response.headers() {
+        let stays = name == header::ALLOW
+            || name == header::VARY
+            || name.as_str().starts_with("access-control-");
+        if stays {
+            answer.headers_mut().append(name.clone(), value.clone());
+        }
     }
     response.into_response(answer).map_into_right_body()
 }

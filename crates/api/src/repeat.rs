@@ -157,6 +157,8 @@ pub(crate) fn respond(answer: KeptAnswer) -> HttpResponse {
     for (name, value) in answer.headers {
         response.insert_header((name, value));
     }
+    // A strong ETag names these bytes: compressed they would be others.
+    response.insert_header(header::ContentEncoding::Identity);
     response.content_type("application/json").body(answer.body)
 }
 

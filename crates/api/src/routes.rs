@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::{http::Method, web};
+use actix_web::{http::Method, middleware::from_fn, web};
 use brownie_domain::Action;
 
 use crate::{
-    Code, Problem, access, health,
+    Code, Problem, access, edges, health,
     openapi::{Operation, describe, pages as docs},
     problem::page as problem,
     v1::{agent_configs, auth, events, incidents, members, organizations, stats, teams, users},
@@ -128,6 +128,9 @@ pub fn table() -> Vec<Route> {
     ]
 }
 
+/// Those that may take as long as they like: they say how long that is.
+const WAIT_ON_PURPOSE: &[&str] = &["/api/v1/events"];
+
 /// Registers the table. A path with a method that it does not have is 405, with `Allow`.
 pub fn configure(config: &mut web::ServiceConfig) {
     let mut by_path: BTreeMap<&'static str, Vec<Route>> = BTreeMap::new();
@@ -137,6 +140,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
     for (path, routes) in by_path {
         let mut allow = Vec::new();
         let mut resource = web::resource(path);
+        let waits = WAIT_ON_PURPOSE.contains(&path);
         for route in routes {
             allow.push(route.method.to_string());
             // Wherever there is GET there is HEAD (RFC 9110 section 9.1).
@@ -151,7 +155,12 @@ pub fn configure(config: &mut web::ServiceConfig) {
             let allow = allow.clone();
             async move { MethodNotAllowed { allow } }
         };
-        config.service(resource.default_service(web::to(refuse)));
+        let resource = resource.default_service(web::to(refuse));
+        if waits {
+            config.service(resource);
+        } else {
+            config.service(resource.wrap(from_fn(edges::bounded)));
+        }
     }
 }
 

@@ -8,16 +8,17 @@ use std::{
 
 use actix_web::{
     App, HttpServer,
-    middleware::{NormalizePath, from_fn},
+    middleware::{Compress, NormalizePath, from_fn},
     web,
 };
+use brownie_config::ServiceSettings;
 use brownie_metrics::Exporter;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
 };
 
-use crate::{Code, Deps, Problem, access, body, health, observe, routes};
+use crate::{Code, Deps, Origins, Problem, access, body, edges, health, observe, routes};
 
 /// How to listen.
 #[derive(Debug)]
@@ -28,18 +29,29 @@ pub struct Listen {
     pub metrics: TcpListener,
     /// Threads that handle requests; none for as many as there are cores.
     pub workers: Option<usize>,
+    /// The most connections at a time; more wait in the listener's queue.
+    pub max_connections: usize,
+    /// Which pages' scripts may ask.
+    pub origins: Origins,
 }
 
 impl Listen {
-    /// Binds both sockets.
+    /// Binds both sockets, as the settings say.
     ///
     /// # Errors
     /// When an address is in use or is not ours. The message says which, and what to do.
-    pub fn on(api: SocketAddr, metrics: SocketAddr, workers: Option<usize>) -> io::Result<Self> {
+    pub fn on(settings: &ServiceSettings) -> io::Result<Self> {
+        let address = |port| SocketAddr::new(settings.host, port);
         Ok(Self {
-            api: bind(api, "METADATA_PORT")?,
-            metrics: bind(metrics, "METRICS_PORT")?,
-            workers,
+            api: bind(address(settings.port), "METADATA_PORT")?,
+            metrics: bind(address(settings.metrics_port), "METRICS_PORT")?,
+            workers: settings.workers,
+            max_connections: settings.max_connections,
+            origins: match settings.cors_origins.as_slice() {
+                [] => Origins::Own,
+                [any] if any == "*" => Origins::Any,
+                listed => Origins::Listed(listed.to_vec()),
+            },
         })
     }
 }
@@ -119,7 +131,9 @@ impl Service {
         let metrics = HttpServer::new(move || {
             App::new()
                 .app_data(for_metrics.clone())
+                .wrap(from_fn(observe::observe))
                 .route("/metrics", web::get().to(health::metrics))
+                .default_service(web::to(nothing_here))
         })
         .workers(1)
         .disable_signals()
@@ -130,24 +144,27 @@ impl Service {
 
         let (close, closing) = watch::channel(false);
         let closing = web::Data::new(Closing(closing));
-        let mut api = HttpServer::new(move || {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let workers = listen.workers.unwrap_or_else(cores).max(1);
+        let origins = listen.origins;
+        let api = HttpServer::new(move || {
             App::new()
                 .app_data(shared.clone())
                 .app_data(closing.clone())
                 .app_data(web::PayloadConfig::new(body::MAX_BODY))
                 .wrap(from_fn(access::identify))
                 .wrap(NormalizePath::trim())
+                .wrap(Compress::default())
+                .wrap(edges::cors(&origins))
                 .wrap(from_fn(observe::observe))
                 .configure(routes::configure)
                 .default_service(web::to(nothing_here))
         })
         .client_request_timeout(Duration::from_secs(10))
+        .max_connections(listen.max_connections.div_ceil(workers))
         .shutdown_timeout(GRACE.as_secs())
         .disable_signals();
-        if let Some(workers) = listen.workers {
-            api = api.workers(workers.max(1));
-        }
-        let api = api.listen(listen.api)?.run();
+        let api = api.workers(workers).listen(listen.api)?.run();
         let handle = api.handle();
         let stopping = tokio::spawn(async move {
             told_to_stop().await?;

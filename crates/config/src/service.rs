@@ -32,6 +32,20 @@ const WORKERS: Variable = Variable {
     secret: false,
     help: "Threads that handle requests; as many as there are cores unless set.",
 };
+const METADATA_MAX_CONNECTIONS: Variable = Variable {
+    name: "METADATA_MAX_CONNECTIONS",
+    aliases: &[],
+    default: Some("10000"),
+    secret: false,
+    help: "The most connections of clients at a time; more wait until one is closed.",
+};
+const METADATA_CORS_ORIGINS: Variable = Variable {
+    name: "METADATA_CORS_ORIGINS",
+    aliases: &[],
+    default: Some(r#"["http://localhost:3000","http://localhost:8080"]"#),
+    secret: false,
+    help: "Origins whose pages may call the API from a browser, as a JSON list; [] for none, [\"*\"] for all, without credentials.",
+};
 const METADATA_JWT_SECRET: Variable = Variable {
     name: "METADATA_JWT_SECRET",
     aliases: &[],
@@ -73,6 +87,8 @@ pub(crate) static VARIABLES: &[Variable] = &[
     METADATA_PORT,
     METRICS_PORT,
     WORKERS,
+    METADATA_MAX_CONNECTIONS,
+    METADATA_CORS_ORIGINS,
     METADATA_JWT_SECRET,
     METADATA_JWT_EXPIRES_MINUTES,
     BROWNIE_DATA_DIR,
@@ -91,6 +107,10 @@ pub struct ServiceSettings {
     pub metrics_port: u16,
     /// Threads that handle requests; none for as many as there are cores.
     pub workers: Option<usize>,
+    /// The most connections of clients at a time.
+    pub max_connections: usize,
+    /// Origins whose pages may call the API; `*` alone for all.
+    pub cors_origins: Vec<String>,
     /// What signs access tokens.
     pub jwt_secret: Option<Secret>,
     /// How long an access token is good for.
@@ -127,11 +147,36 @@ impl ServiceSettings {
             port: reader.parse(&METADATA_PORT, "a port").unwrap_or_default(),
             metrics_port: reader.parse(&METRICS_PORT, "a port").unwrap_or_default(),
             workers: reader.parse(&WORKERS, "a whole number"),
+            max_connections: reader
+                .parse(&METADATA_MAX_CONNECTIONS, "a whole number")
+                .filter(|connections| *connections > 0)
+                .unwrap_or(10_000),
+            cors_origins: origins(reader),
             jwt_secret,
             jwt_lifetime: Duration::from_secs(60 * u64::from(minutes.unwrap_or(60))),
             data_dir: reader.text(&BROWNIE_DATA_DIR).unwrap_or_default().into(),
         }
     }
+}
+
+/// Reads a list of origins (RFC 6454 section 6.2).
+fn origins(reader: &mut Reader) -> Vec<String> {
+    let text = reader.text(&METADATA_CORS_ORIGINS).unwrap_or_default();
+    let Ok(origins) = serde_json::from_str::<Vec<String>>(&text) else {
+        let example = "must be a JSON list of origins, such as [\"https://app.example.com\"]";
+        reader.problem(&METADATA_CORS_ORIGINS, example);
+        return Vec::new();
+    };
+    let is_origin = |text: &str| {
+        let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+        host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', '*', ' ']))
+    };
+    let all = origins == ["*"];
+    if let Some(bad) = origins.iter().find(|origin| !all && !is_origin(origin)) {
+        let why = format!("{bad:?} is no origin: scheme, host and port, without a path");
+        reader.problem(&METADATA_CORS_ORIGINS, why);
+    }
+    origins
 }
 
 /// How the programs log.

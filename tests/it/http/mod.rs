@@ -1,6 +1,7 @@
 //! The API as clients meet it, on the real server with a real PostgreSQL.
 
 mod bad_input;
+mod edges;
 mod events;
 mod hostile;
 mod isolation;

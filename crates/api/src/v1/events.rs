@@ -203,7 +203,8 @@ fn stream_from(
     });
     HttpResponse::Ok()
         .content_type("text/event-stream")
-        .insert_header((header::CACHE_CONTROL, "no-store"))
+        // Compressed, events would wait for each other.
+        .insert_header(header::ContentEncoding::Identity)
         .streaming(chunks)
 }
 
