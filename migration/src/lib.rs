@@ -82,6 +82,7 @@ impl MigratorTrait for Migrator {
             "m20261121_000019_grants",
             "m20261121_000020_walls",
             "m20261121_000021_reference_indexes",
+            "m20261121_000022_incident_search",
         ]
     }
 }

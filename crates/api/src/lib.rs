@@ -9,6 +9,7 @@ mod answer;
 pub mod body;
 mod edges;
 mod health;
+mod ndjson;
 mod observe;
 mod openapi;
 mod problem;

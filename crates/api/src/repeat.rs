@@ -38,7 +38,7 @@ pub(crate) struct Keyed<T>(pub(crate) T, pub(crate) Key);
 
 impl Key {
     /// Reads the header. The fingerprint is of all that decides what the request does.
-    fn of(request: &HttpRequest, body: &[u8]) -> Result<Self, Problem> {
+    pub(crate) fn of(request: &HttpRequest, body: &[u8]) -> Result<Self, Problem> {
         let Some(header) = request.headers().get(IDEMPOTENCY_KEY) else { return Ok(Self(None)) };
         let text = header.to_str().unwrap_or_default().trim();
         // The draft has it as a string of RFC 8941, in quotes; most clients send it bare.

@@ -9,7 +9,10 @@ use crate::{
     Code, Problem, access, edges, health,
     openapi::{Operation, describe, pages as docs},
     problem::page as problem,
-    v1::{agent_configs, auth, events, incidents, members, organizations, stats, teams, users},
+    v1::{
+        agent_configs, audit, auth, authz, events, incidents, incidents_bulk, members,
+        organizations, stats, stats_summary, teams, users,
+    },
 };
 
 /// One line of the table.
@@ -75,6 +78,8 @@ pub fn table() -> Vec<Route> {
         POST   "/api/v1/auth/login"                         - => auth::log_in: "Log in with a password" WrongCredentials OrganizationNeeded;
         GET    "/api/v1/auth/me"                            UsersRead => auth::me: "Who am I";
 
+        GET    "/api/v1/authz/explain"                      UsersRead => authz::explain: "What I may do, and why";
+
         GET    "/api/v1/organizations"                      OrganizationRead => organizations::list: "My organization, as a list";
         GET    "/api/v1/organizations/{org_id}"             OrganizationRead => organizations::get: "My organization";
         PUT    "/api/v1/organizations/{org_id}"             OrganizationWrite => organizations::update: "Change it" AlreadyExists;
@@ -103,6 +108,7 @@ pub fn table() -> Vec<Route> {
 
         GET    "/api/v1/teams/{team_id}/incidents"          IncidentsRead => incidents::list: "Incidents of a team, the newest first";
         POST   "/api/v1/teams/{team_id}/incidents"          IncidentsWrite => incidents::create: "Report an incident" AlreadyExists;
+        POST   "/api/v1/teams/{team_id}/incidents/bulk"     IncidentsWrite => incidents_bulk::create: "Report many incidents, all or none" AlreadyExists;
         GET    "/api/v1/incidents/{incident_id}"            IncidentsRead => incidents::get: "One incident";
         PUT    "/api/v1/incidents/{incident_id}"            IncidentsWrite => incidents::update: "Change an incident" IllegalTransition;
         PATCH  "/api/v1/incidents/{incident_id}"            IncidentsWrite => incidents::update: "Change an incident" IllegalTransition;
@@ -119,11 +125,15 @@ pub fn table() -> Vec<Route> {
 
         GET    "/api/v1/teams/{team_id}/stats"              StatsRead => stats::list_of_team: "Values of a team, the newest first";
         POST   "/api/v1/teams/{team_id}/stats"              StatsWrite => stats::create: "Record a value";
+        GET    "/api/v1/teams/{team_id}/stats/summary"      StatsRead => stats_summary::of_team: "Values of a team in windows of time";
+        GET    "/api/v1/organizations/{org_id}/stats/summary" OrganizationRead => stats_summary::of_organization: "Values of the organization in windows of time";
         GET    "/api/v1/organizations/{org_id}/stats"       OrganizationRead => stats::list: "Values of the organization";
         GET    "/api/v1/stats/{stat_id}"                    StatsRead => stats::get: "One value";
         DELETE "/api/v1/stats/{stat_id}"                    StatsDelete => stats::delete: "Delete a value";
         POST   "/api/v1/stats/{stat_id}/restore"            StatsDelete => stats::restore: "Bring a deleted value back";
 
+        GET    "/api/v1/incidents/{incident_id}/timeline"   IncidentsRead => audit::timeline: "What happened to an incident";
+        GET    "/api/v1/audit-log"                          AuditRead => audit::list: "Who did what";
         GET    "/api/v1/events"                             EventsRead => events::list: "Follow what happens";
     ]
 }

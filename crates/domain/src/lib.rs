@@ -29,7 +29,8 @@ pub use page::{Cursor, InvalidCursor, List, Page, PageRequest, Position};
 pub use permission::{Action, Reach, Role};
 pub use text::{
     AvatarUrl, ConfigName, Description, EmailAddress, FullName, IdempotencyKey, IncidentTitle,
-    MetricName, MetricType, OrganizationName, ShortLabel, Slug, SourceName, TeamName, Username,
+    MetricName, MetricType, OrganizationName, SearchText, ShortLabel, Slug, SourceName, TeamName,
+    Username,
 };
 pub use version::Version;
 

@@ -79,6 +79,8 @@ kinds! {
     /// Something that can be allowed. Those of organization scope are decided by the role in the
     /// organization, the others by the role in the team that the thing belongs to.
     Action("action") {
+        /// See who did what in the organization.
+        AuditRead = "audit.read",
         /// See the organization.
         OrganizationRead = "organization.read",
         /// Change the organization.
@@ -146,6 +148,7 @@ impl Action {
             | Self::IncidentsDelete
             | Self::AgentConfigsDelete
             | Self::StatsDelete
+            | Self::AuditRead
             | Self::EventsRead => Role::Admin,
         }
     }
@@ -159,6 +162,7 @@ impl Action {
             | Self::TeamsManage
             | Self::UsersRead
             | Self::UsersWrite
+            | Self::AuditRead
             | Self::EventsRead => Reach::Organization,
             Self::TeamsWrite
             | Self::MembersWrite

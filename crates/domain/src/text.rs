@@ -214,6 +214,8 @@ texts! {
     MetricType = "metric type", 1..=50, LINE, "gauge";
     /// The name of an organization.
     OrganizationName = "organization name", 1..=255, LINE, "Example Inc.";
+    /// What somebody looks for.
+    SearchText = "search text", 1..=200, LINE, "disk";
     /// A unit or a time window, such as `ms` or `5m`.
     ShortLabel = "label", 1..=50, LINE, "5m";
     /// A name for URLs.

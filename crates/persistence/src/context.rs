@@ -116,6 +116,11 @@ impl Principal {
         self.user_id
     }
 
+    /// Returns the home team.
+    pub fn home_team(&self) -> TeamId {
+        self.home_team
+    }
+
     /// Returns the role in the organization.
     pub fn role(&self) -> Role {
         self.role

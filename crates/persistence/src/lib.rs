@@ -40,6 +40,7 @@
 //! ```
 
 mod agent_configs;
+mod audit;
 mod context;
 mod engine;
 mod entity;
@@ -56,6 +57,7 @@ mod record;
 mod scope;
 mod sqlstate;
 mod stats;
+mod stats_summary;
 mod store;
 mod system;
 mod teams;
@@ -64,12 +66,15 @@ mod users;
 pub use agent_configs::{
     AgentConfig, AgentConfigFilter, AgentConfigPatch, AgentConfigs, NewAgentConfig,
 };
+pub use audit::{AuditEntry, AuditFilter, AuditLog};
 pub use context::{Actor, OrgContext, Principal, SystemContext};
 pub use engine::Footing;
 pub use error::{Error, Resource, Result};
 pub use events::{Event, EventCursor, Events, Pulse};
 pub use idempotency::{Claim, KeptAnswer, Repeatable};
-pub use incidents::{Created, Incident, IncidentFilter, IncidentPatch, Incidents, NewIncident};
+pub use incidents::{
+    Created, CreatedId, Incident, IncidentFilter, IncidentPatch, Incidents, NewIncident,
+};
 pub use memberships::{Member, Memberships};
 pub use organizations::{Organization, OrganizationPatch, Organizations};
 pub use patch::Stamps;
@@ -80,6 +85,7 @@ pub use scope::{OrgScope, Reading, Writing};
 #[doc(hidden)]
 pub use sqlstate::known_constraints;
 pub use stats::{NewStat, Stat, StatFilter, Stats};
+pub use stats_summary::{Bucket, SummaryRequest};
 pub use store::{OrgTx, PoolOptions, Store};
 pub use system::{Account, SignUp, SystemScope};
 pub use teams::{NewTeam, Team, TeamPatch, Teams};

@@ -115,7 +115,11 @@ impl<Mode> OrgScope<Mode> {
     }
 }
 
-impl<Mode> Stats<'_, Mode> {
+impl<'a, Mode> Stats<'a, Mode> {
+    pub(crate) fn scope(&self) -> &'a OrgScope<Mode> {
+        self.scope
+    }
+
     /// Returns a value.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use brownie_api::routes;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{Here, fill, isolation::good_body};
+use super::{Here, fill, good};
 
 fn strings() -> Vec<String> {
     [
@@ -49,7 +49,7 @@ fn values() -> Vec<Value> {
     values
 }
 
-/// Fields that bodies have besides those of [`good_body`].
+/// Fields that bodies have besides those of [`good::body`].
 const FIELDS: &[&str] = &[
     "description",
     "status",
@@ -97,7 +97,7 @@ async fn every_field_of_every_body() -> Result<()> {
     let raw = reqwest::Client::new();
     for route in routes::table() {
         let method = Method::from_bytes(route.method.as_str().as_bytes())?;
-        let Some(body) = good_body(&method, route.path) else { continue };
+        let Some(body) = good::body(&method, route.path) else { continue };
         let url = fill(route.path, &things);
         let named: Vec<String> =
             body.as_object().into_iter().flatten().map(|(k, _)| k.clone()).collect();
@@ -157,12 +157,12 @@ async fn every_part_of_every_path_and_every_query() -> Result<()> {
     paths.extend(["%ff%fe".to_owned(), "0".to_owned(), "%2e%2e%2f".to_owned(), "*".to_owned()]);
     for route in routes::table() {
         let method = Method::from_bytes(route.method.as_str().as_bytes())?;
-        let body = good_body(&method, route.path).map(|body| body.to_string());
-        let headers = [("If-Match", "\"v1\"")];
+        let body = good::body(&method, route.path).map(|body| body.to_string());
+        let headers = good::headers(route.path, "\"v1\"");
         for (parameter, _) in things.iter().filter(|(name, _)| route.path.contains(name)) {
             let with = |value: &str| {
                 let path = route.path.replace(parameter, value);
-                fill(&path, &things)
+                fill(&path, &things) + good::query(route.path)
             };
             for hostile in paths.iter().filter(|text| !text.is_empty()) {
                 let answer =

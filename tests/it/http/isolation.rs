@@ -3,35 +3,8 @@
 use anyhow::Result;
 use brownie_api::routes;
 use reqwest::Method;
-use serde_json::{Value, json};
 
-use super::{Here, fill};
-
-/// Returns a body that the route accepts, so that the refusal is about whose thing it is.
-pub(super) fn good_body(method: &Method, path: &str) -> Option<Value> {
-    if *method == Method::GET || *method == Method::DELETE {
-        return None;
-    }
-    Some(match (method.as_str(), path) {
-        ("POST", path) if path.ends_with("/restore") => return None,
-        ("POST", path) if path.ends_with("/teams") => json!({"name": "New", "slug": "new"}),
-        ("POST", path) if path.ends_with("/members") => {
-            json!({"user_id": "00000000-0000-7000-8000-000000000000"})
-        }
-        ("POST", path) if path.ends_with("/users") => json!({
-            "email": "x@y.example", "username": "new", "team_id": "00000000-0000-7000-8000-000000000000",
-        }),
-        ("POST", path) if path.ends_with("/incidents") => json!({"title": "New"}),
-        ("POST", path) if path.ends_with("/agent-configs") => {
-            json!({"name": "New", "agent_type": "custom"})
-        }
-        ("POST", path) if path.ends_with("/stats") => json!({
-            "metric_name": "x", "metric_type": "x", "value": 1, "timestamp": "2026-11-21T12:00:00Z",
-        }),
-        ("PUT", path) if path.contains("/members/") => json!({"role": "viewer"}),
-        _ => json!({}),
-    })
-}
+use super::{Here, fill, good};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_organizations_things_are_not_there() -> Result<()> {
@@ -50,7 +23,8 @@ async fn walk(here: Here) -> Result<()> {
     // Each thing is really there for those whose it is.
     for route in routes::table() {
         if route.method == "GET" && route.action.is_some() {
-            let answer = here.admin.get(&fill(route.path, &things)).await?;
+            let url = fill(route.path, &things) + good::query(route.path);
+            let answer = here.admin.get(&url).await?;
             assert_eq!(answer.status, 200, "{}: {answer:?}", route.path);
         }
     }
@@ -64,16 +38,21 @@ async fn walk(here: Here) -> Result<()> {
         // What names nobody's thing answers with the caller's own, and shows none of theirs.
         if !route.path.contains('{') {
             assert_eq!(method, Method::GET, "{}: what does it write, and whose?", route.path);
-            let answer = stranger.get(route.path).await?;
+            let url = format!("{}{}", route.path, good::query(route.path));
+            let answer = stranger.get(&url).await?;
             assert_eq!(answer.status, 200, "{}: {answer:?}", route.path);
             let text = answer.body.to_string();
             let shown = things.iter().find(|(_, id)| text.contains(id));
             assert!(shown.is_none(), "{} shows {shown:?}", route.path);
             continue;
         }
-        let body = good_body(&method, route.path).map(|body| body.to_string());
-        let url = fill(route.path, &things);
-        let answer = stranger.send(method.clone(), &url, &[("If-Match", "\"v1\"")], body).await?;
+        let ask = async |url: String| {
+            let body = good::body(&method, route.path).map(|body| body.to_string());
+            let headers = good::headers(route.path, "\"v1\"");
+            let url = url + good::query(route.path);
+            stranger.send(method.clone(), &url, &headers, body).await
+        };
+        let answer = ask(fill(route.path, &things)).await?;
         assert_eq!(answer.status, 404, "{method} {}: {answer:?}", route.path);
         assert_eq!(answer.text("code"), "not_found", "{method} {}", route.path);
         // The same as for what nobody has.
@@ -84,9 +63,7 @@ async fn walk(here: Here) -> Result<()> {
                 .map(|(name, _)| (*name, "01a1fca1-0000-7000-8000-000000000000".to_owned()))
                 .collect::<Vec<_>>(),
         );
-        let body = good_body(&method, route.path).map(|body| body.to_string());
-        let missing =
-            stranger.send(method.clone(), &nowhere, &[("If-Match", "\"v1\"")], body).await?;
+        let missing = ask(nowhere).await?;
         assert_eq!(missing.text("detail"), answer.text("detail"), "{method} {}", route.path);
     }
 

@@ -3,7 +3,10 @@
 mod bad_input;
 mod edges;
 mod events;
+mod good;
 mod hostile;
+mod incidents;
+mod insight;
 mod isolation;
 mod limits;
 mod permissions;
@@ -96,6 +99,11 @@ impl Here {
             ("{code}", "not_found".to_owned()),
         ])
     }
+}
+
+/// Returns the query that a route needs.
+pub(crate) fn good_query(path: &str) -> &'static str {
+    good::query(path)
 }
 
 /// Puts values for the parameters of a route.

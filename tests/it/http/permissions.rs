@@ -7,12 +7,13 @@ use harness::Client;
 use reqwest::Method;
 use serde_json::json;
 
-use super::{Here, fill, isolation::good_body};
+use super::{Here, fill, good};
 
 /// Asks with a body that the route accepts, and a version that nothing has: what decides is the role.
 async fn ask(client: &Client, method: &Method, route: &str, url: &str) -> Result<u16> {
-    let body = good_body(method, route).map(|body| body.to_string());
-    Ok(client.send(method.clone(), url, &[("If-Match", "\"v99\"")], body).await?.status)
+    let body = good::body(method, route).map(|body| body.to_string());
+    let url = format!("{url}{}", good::query(route));
+    Ok(client.send(method.clone(), &url, &good::headers(route, "\"v99\""), body).await?.status)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -133,7 +133,7 @@ pub(super) async fn a_filter_finds_what_it_says(store: &Store) {
     for (text, expected) in
         [("CERTIFICATE", vec![other.id]), ("100%", vec![urgent.id]), ("_", vec![])]
     {
-        let text = Some(text.to_owned());
+        let text = Some(text.parse().unwrap());
         assert_eq!(found(IncidentFilter { text, ..Default::default() }).await, expected);
     }
     let since = Some(other.stamps.created_at);

@@ -3,14 +3,18 @@
 //!
 //! A method without a line here fails the last test, by name.
 
-use std::{collections::BTreeSet, fs};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 use brownie_domain::{
     AgentConfigId, Change, EventId, IncidentId, PageRequest, Role, StatId, TeamId, UserId, Version,
 };
 use brownie_persistence::{
-    AgentConfigFilter, AgentConfigPatch, Created, Error, IncidentFilter, IncidentPatch,
-    OrganizationPatch, StatFilter, Store, TeamPatch, UserPatch,
+    AgentConfigFilter, AgentConfigPatch, AuditFilter, Created, Error, IncidentFilter,
+    IncidentPatch, OrganizationPatch, StatFilter, Store, SummaryRequest, TeamPatch, UserPatch,
 };
 use harness::{Founded, Postgres, new_agent_config, new_incident, new_stat, new_team, new_user};
 use uuid::Uuid;
@@ -156,6 +160,20 @@ async fn walk(database: &harness::Database, url: &str) {
     finds_nothing!(covered, scope.agent_configs.get(theirs.config));
     finds_nothing!(covered, scope.stats.get(theirs.stat));
     finds_nothing!(covered, scope.events.after(theirs.event));
+    let about = AuditFilter { resource_id: Some(theirs.incident.as_uuid()), ..Default::default() };
+    let log = scope.audit_log().list(about, page).await.unwrap();
+    assert!(log.items.is_empty(), "{log:?}");
+    let log = scope.audit_log().list(AuditFilter::default(), page).await.unwrap();
+    assert!(!log.items.is_empty());
+    covered.insert("audit_log.list".to_owned());
+    let stats = scope.stats();
+    let summed = stats.summary(SummaryRequest {
+        filter: StatFilter { team_id: Some(theirs.team), ..StatFilter::default() },
+        window: chrono::TimeDelta::hours(1),
+        limit: 10,
+    });
+    assert_eq!(summed.await.unwrap(), []);
+    covered.insert("stats.summary".to_owned());
 
     let ids = stays_at_home!(
         covered,
@@ -246,6 +264,7 @@ async fn walk(database: &harness::Database, url: &str) {
     writes_nothing!(covered, ours, memberships.change_role(team, user, v1, Role::Admin));
     writes_nothing!(covered, ours, memberships.remove(team, user, v1));
     writes_nothing!(covered, ours, incidents.create(team, new_incident("x")));
+    writes_nothing!(covered, ours, incidents.create_all(team, vec![new_incident("x")]));
     writes_nothing!(covered, ours, incidents.update(incident, v1, IncidentPatch::default()));
     writes_nothing!(covered, ours, incidents.delete(incident, v1));
     writes_nothing!(covered, ours, incidents.restore(gone.incident, v2));
@@ -322,26 +341,28 @@ async fn walk(database: &harness::Database, url: &str) {
 /// Finds the public methods of the handles in the crate's source: `impl` blocks of a type with a
 /// scope's lifetime, under the name of the function that gives the handle out.
 fn methods() -> BTreeSet<String> {
-    let sources = harness::root().join("crates/persistence/src");
+    let mut sources = Vec::new();
+    read_all(&harness::root().join("crates/persistence/src"), &mut sources);
+    // `pub fn teams(&self) -> Teams<'_, Mode> {`
+    let handles: BTreeMap<&str, &str> = sources
+        .iter()
+        .flat_map(|text| text.lines())
+        .filter_map(|line| {
+            let (name, rest) = line.trim().strip_prefix("pub fn ")?.split_once("(&self) -> ")?;
+            Some((rest.strip_suffix("<'_, Mode> {")?, name))
+        })
+        .collect();
     let mut found = BTreeSet::new();
-    for file in fs::read_dir(sources).unwrap() {
-        let path = file.unwrap().path();
-        if path.extension().is_none_or(|extension| extension != "rs") {
-            continue;
-        }
-        let text = fs::read_to_string(&path).unwrap();
-        // `pub fn teams(&self) -> Teams<'_, Mode> {`
-        let handle = text.lines().find_map(|line| {
-            let rest = line.trim().strip_prefix("pub fn ")?;
-            rest.contains("<'_, Mode>").then(|| rest.split('(').next().unwrap_or_default())
-        });
-        let Some(handle) = handle else { continue };
-        let mut inside = false;
+    for text in &sources {
+        let mut inside = None;
         for line in text.lines() {
             if line.starts_with("impl") {
-                inside = line.contains("<'_, Mode>") || line.contains("<'_, Writing>");
+                let ours = line.contains(", Mode> {") || line.contains("<'_, Writing>");
+                let of = line.split('<').rev().nth(1).unwrap_or_default();
+                let of = of.split(' ').next_back().unwrap_or_default();
+                inside = handles.get(of).filter(|_| ours);
             }
-            if let Some(rest) = line.strip_prefix("    pub async fn ").filter(|_| inside) {
+            if let (Some(handle), Some(rest)) = (inside, line.strip_prefix("    pub async fn ")) {
                 let method = rest.split(['(', '<']).next().unwrap_or_default();
                 found.insert(format!("{handle}.{method}"));
             }
@@ -349,4 +370,15 @@ fn methods() -> BTreeSet<String> {
     }
     assert!(found.len() > 30, "the source is not read as it is written: {found:?}");
     found
+}
+
+fn read_all(directory: &Path, sources: &mut Vec<String>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            read_all(&path, sources);
+        } else {
+            sources.push(fs::read_to_string(&path).unwrap());
+        }
+    }
 }

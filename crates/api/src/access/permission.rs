@@ -25,6 +25,7 @@ pub mod perm {
     }
 
     permissions!(
+        AuditRead,
         OrganizationRead,
         OrganizationWrite,
         TeamsRead,

@@ -26,6 +26,7 @@ const ALWAYS: &[Code] = &[Code::Internal, Code::Unavailable];
 /// The groups of operations, in the order in which a reader meets them.
 const TAGS: &[(&str, &str)] = &[
     ("auth", "Coming in: signing up, logging in, who am I."),
+    ("authz", "What a caller may do."),
     ("organizations", "Tenants. A caller belongs to exactly one and sees no other."),
     ("teams", "Teams of an organization."),
     ("members", "Who is in a team, and as what."),
@@ -33,6 +34,7 @@ const TAGS: &[(&str, &str)] = &[
     ("incidents", "What went wrong, and how it goes on."),
     ("agent_configs", "How agents work for a team."),
     ("stats", "Measured values."),
+    ("audit", "Who did what."),
     ("events", "What happened in the organization, in order, to follow along."),
     ("health", "The service itself."),
     ("problem", "What problems mean."),
@@ -146,7 +148,12 @@ fn operation(
         });
     }
 
-    let tag = route.name.split("::").next().unwrap_or_default();
+    let module = route.name.split("::").next().unwrap_or_default();
+    // What a module splits off is of the same group: incidents_bulk, stats_summary.
+    let of_group = |(tag, _): &&(&str, &str)| {
+        module.strip_prefix(*tag).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+    };
+    let tag = TAGS.iter().find(of_group).map_or(module, |(tag, _)| *tag);
     let mut operation = json!({
         "operationId": operation_id(route, routes),
         "tags": [tag],

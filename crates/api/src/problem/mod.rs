@@ -83,6 +83,28 @@ impl Problem {
         }
     }
 
+    /// The same, of one line among many; the first is 1.
+    pub(crate) fn at_line(mut self, line: usize) -> Self {
+        if self.errors.is_empty() {
+            self.errors.push(FieldError { pointer: String::new(), detail: self.detail.clone() });
+        }
+        for error in &mut self.errors {
+            error.pointer = format!("/{line}{}", error.pointer);
+        }
+        self
+    }
+
+    /// What is wrong with each of some lines.
+    pub(crate) fn of_lines(problems: Vec<Self>) -> Self {
+        let errors: Vec<FieldError> =
+            problems.into_iter().flat_map(|problem| problem.errors).collect();
+        let detail = match errors.first() {
+            Some(first) => format!("{} {}; nothing was written", first.pointer, first.detail),
+            None => Code::Invalid.meaning().to_owned(),
+        };
+        Self { code: Code::Invalid, detail, errors }
+    }
+
     /// The problem that a bare status stands for: what actix answers without asking us.
     pub fn of_status(status: StatusCode) -> Self {
         match status {
@@ -94,6 +116,11 @@ impl Problem {
             status if status.is_client_error() => Self::new(Code::Malformed),
             _ => Self::new(Code::Internal),
         }
+    }
+
+    /// Returns what is wrong with which field.
+    pub fn errors(&self) -> &[FieldError] {
+        &self.errors
     }
 
     /// Returns the code.

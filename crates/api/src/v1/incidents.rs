@@ -2,7 +2,7 @@
 
 use brownie_domain::{
     Change, Description, Document, IncidentId, IncidentStatus, IncidentTitle, List, OrganizationId,
-    Priority, Progress, Severity, SourceName, Tags, TeamId, Timestamp, UserId, Version,
+    Priority, Progress, SearchText, Severity, SourceName, Tags, TeamId, Timestamp, UserId, Version,
 };
 use brownie_persistence::{Created, Incident, IncidentFilter, IncidentPatch, NewIncident, OrgTx};
 use schemars::JsonSchema;
@@ -38,7 +38,7 @@ pub(crate) struct IncidentCreate {
     #[serde(default)]
     incident_metadata: Document,
     #[serde(default)]
-    team_id: Option<TeamId>,
+    pub(super) team_id: Option<TeamId>,
     #[serde(default)]
     idempotency_key: Option<SourceName>,
 }
@@ -53,6 +53,23 @@ fn medium_priority() -> Priority {
 
 fn medium_severity() -> Severity {
     Severity::Medium
+}
+
+impl IncidentCreate {
+    pub(super) fn into_new(self) -> NewIncident {
+        NewIncident {
+            title: self.title,
+            description: self.description,
+            status: self.status,
+            priority: self.priority,
+            severity: self.severity,
+            source: self.source,
+            assigned_to: self.assigned_to,
+            tags: self.tags,
+            metadata: self.incident_metadata,
+            idempotency_key: self.idempotency_key.map(Into::into),
+        }
+    }
 }
 
 /// Changes to an incident.
@@ -78,7 +95,10 @@ pub(crate) struct IncidentQuery {
     status: Option<IncidentStatus>,
     priority: Option<Priority>,
     since: Option<When>,
-    q: Option<String>,
+    /// A part of the title or the description, in any case.
+    q: Option<SearchText>,
+    /// Words of the title or the description: `disk -full`, `"primary database" or replica`.
+    search: Option<SearchText>,
 }
 
 /// An incident as clients see it.
@@ -173,9 +193,15 @@ pub(crate) async fn list(
     access: InTeam<perm::IncidentsRead>,
     Query(query): Query<IncidentQuery>,
 ) -> Result<PageOf<IncidentView>, Problem> {
-    let IncidentQuery { limit, cursor, status, priority, since, q } = query;
+    let IncidentQuery { limit, cursor, status, priority, since, q, search } = query;
     let page = Paging::of(limit, cursor.as_deref(), List::Incidents)?;
-    let filter = IncidentFilter { status, priority, since: since.map(|when| when.0), text: q };
+    let filter = IncidentFilter {
+        status,
+        priority,
+        since: since.map(|when| when.0),
+        text: q,
+        words: search,
+    };
     let incidents = access.read().await?.incidents().list(access.team_id, filter, page).await?;
     Ok(PageOf::of(List::Incidents, incidents, IncidentView::from))
 }
@@ -187,18 +213,7 @@ pub(crate) async fn create(
 ) -> Result<Once<Stored<IncidentView>>, Problem> {
     let team_id = access.team_id;
     same(body.team_id, team_id, "/team_id")?;
-    let new = NewIncident {
-        title: body.title,
-        description: body.description,
-        status: body.status,
-        priority: body.priority,
-        severity: body.severity,
-        source: body.source,
-        assigned_to: body.assigned_to,
-        tags: body.tags,
-        metadata: body.incident_metadata,
-        idempotency_key: body.idempotency_key.map(Into::into),
-    };
+    let new = body.into_new();
     access
         .once(key, new, move |tx, new| async move {
             Ok(match tx.incidents().create(team_id, new).await? {

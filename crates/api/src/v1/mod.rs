@@ -1,12 +1,16 @@
 //! The resources of version 1: for each, what comes in, what goes out, and a handler per verb.
 
 pub(crate) mod agent_configs;
+pub(crate) mod audit;
 pub(crate) mod auth;
+pub(crate) mod authz;
 pub(crate) mod events;
 pub(crate) mod incidents;
+pub(crate) mod incidents_bulk;
 pub(crate) mod members;
 pub(crate) mod organizations;
 pub(crate) mod stats;
+pub(crate) mod stats_summary;
 pub(crate) mod teams;
 pub(crate) mod users;
 

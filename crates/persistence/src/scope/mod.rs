@@ -9,6 +9,7 @@
     reason = "this is the module that all row access goes through"
 )]
 
+mod bulk;
 mod changes;
 mod read;
 mod write;

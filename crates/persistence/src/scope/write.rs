@@ -120,9 +120,23 @@ impl OrgScope<Writing> {
     fn insertion<E: TenantEntity>(
         &self,
         id: Uuid,
-        mut row: E::ActiveModel,
+        row: E::ActiveModel,
         conflict: Option<OnConflict>,
     ) -> (sea_orm::Statement, Option<serde_json::Value>) {
+        let (row, changes) = self.stamped_new::<E>(id, row);
+        let mut insert = E::insert(row).into_query();
+        if let Some(conflict) = conflict {
+            insert.on_conflict(conflict);
+        }
+        (DbBackend::Postgres.build(insert.returning(all_columns::<E>())), changes)
+    }
+
+    /// Completes a new row with what every row has. Returns what the audit log will say of it, too.
+    pub(super) fn stamped_new<E: TenantEntity>(
+        &self,
+        id: Uuid,
+        mut row: E::ActiveModel,
+    ) -> (E::ActiveModel, Option<serde_json::Value>) {
         let now = self.now();
         let actor = self.actor();
         let changes = changes::of_insert::<E>(&row);
@@ -133,11 +147,7 @@ impl OrgScope<Writing> {
         row.set(E::CREATED_BY, actor.clone());
         row.set(E::UPDATED_AT, now.into());
         row.set(E::UPDATED_BY, actor);
-        let mut insert = E::insert(row).into_query();
-        if let Some(conflict) = conflict {
-            insert.on_conflict(conflict);
-        }
-        (DbBackend::Postgres.build(insert.returning(all_columns::<E>())), changes)
+        (row, changes)
     }
 
     /// Applies `changes` if the row is live, ours, and still at `expected`.
@@ -310,7 +320,7 @@ impl OrgScope<Writing> {
         Ok(rows.len() as u64)
     }
 
-    fn record<E: TenantEntity>(
+    pub(super) fn record<E: TenantEntity>(
         &self,
         verb: Verb,
         id: Uuid,

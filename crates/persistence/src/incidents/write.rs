@@ -1,54 +1,23 @@
-//! Incidents of a team.
+//! Incidents that are created and changed.
+
+use std::collections::{BTreeSet, HashMap};
 
 use brownie_domain::{
-    Change, Description, Document, IncidentId, IncidentStatus, IncidentTitle, OrganizationId, Page,
-    PageRequest, Position, Priority, Progress, Severity, SourceName, Tags, TeamId, Timestamp,
-    UserId, Version,
+    Change, Description, Document, IncidentId, IncidentStatus, IncidentTitle, Priority, Progress,
+    Severity, SourceName, Tags, TeamId, Timestamp, UserId, Version,
 };
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, Condition, QueryFilter,
-    sea_query::{Expr, ExprTrait, OnConflict, extension::postgres::PgExpr},
+    ColumnTrait, DbBackend, QueryFilter, Statement,
+    sea_query::{Expr, ExprTrait, OnConflict},
 };
 
+use super::{Incident, Incidents};
 use crate::{
-    Error, OrgScope, Resource, Result, Writing,
+    Error, Resource, Result, Writing,
     entity::{incidents, teams, users},
-    patch::{Stamps, Stored, change, set, stamps},
+    patch::{change, set},
 };
-
-/// Something that went wrong and that somebody should look at.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Incident {
-    /// Whose it is.
-    pub org_id: OrganizationId,
-    /// Which it is.
-    pub id: IncidentId,
-    /// The team that it concerns.
-    pub team_id: TeamId,
-    /// What it is about.
-    pub title: IncidentTitle,
-    /// What is known.
-    pub description: Option<Description>,
-    /// Where it stands, and the times that follow from it.
-    pub progress: Progress,
-    /// How soon somebody must look.
-    pub priority: Priority,
-    /// How bad it is.
-    pub severity: Severity,
-    /// What reported it, if not a person.
-    pub source: Option<SourceName>,
-    /// Who works on it.
-    pub assigned_to: Option<UserId>,
-    /// Words to find it by.
-    pub tags: Tags,
-    /// Whatever the sender wants kept with it.
-    pub metadata: Document,
-    /// The sender's own key: the same key makes no second incident.
-    pub idempotency_key: Option<String>,
-    /// Who wrote the row, when, and how often.
-    pub stamps: Stamps,
-}
 
 /// An incident to be created.
 #[derive(Debug, Clone)]
@@ -105,81 +74,13 @@ pub struct IncidentPatch {
     pub metadata: Option<Document>,
 }
 
-/// Which incidents of a team are wanted. What is not said does not matter.
-#[derive(Debug, Clone, Default)]
-pub struct IncidentFilter {
-    /// Where they stand.
-    pub status: Option<IncidentStatus>,
-    /// How soon somebody must look.
-    pub priority: Option<Priority>,
-    /// Created at or after.
-    pub since: Option<Timestamp>,
-    /// A part of title or description, in any case.
-    pub text: Option<String>,
-}
-
-impl IncidentFilter {
-    fn condition(self) -> Condition {
-        let Self { status, priority, since, text } = self;
-        let text = text.map(|text| {
-            // What is typed is looked for as it is: % and _ mean nothing special.
-            let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-            let pattern = format!("%{escaped}%");
-            Condition::any()
-                .add(Expr::col(incidents::Column::Title).ilike(pattern.clone()))
-                .add(Expr::col(incidents::Column::Description).ilike(pattern))
-        });
-        Condition::all()
-            .add_option(status.map(|status| incidents::Column::Status.eq(status.as_str())))
-            .add_option(priority.map(|priority| incidents::Column::Priority.eq(priority.as_str())))
-            .add_option(since.map(|since| incidents::Column::CreatedAt.gte(since)))
-            .add_option(text)
-    }
-}
-
-/// The incidents of an organization: what [`OrgScope::incidents`] gives out.
-#[derive(Debug)]
-pub struct Incidents<'a, Mode> {
-    scope: &'a OrgScope<Mode>,
-}
-
-impl<Mode> OrgScope<Mode> {
-    /// The organization's incidents.
-    pub fn incidents(&self) -> Incidents<'_, Mode> {
-        Incidents { scope: self }
-    }
-}
-
-impl<Mode> Incidents<'_, Mode> {
-    /// Returns an incident.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] when this organization has no such incident, or it is deleted.
-    pub async fn get(&self, id: IncidentId) -> Result<Incident> {
-        self.scope.get::<incidents::Entity>(id.as_uuid()).await?.try_into()
-    }
-
-    /// Returns the incidents of a team that match, newest first.
-    ///
-    /// # Errors
-    /// When the database cannot answer.
-    pub async fn list(
-        &self,
-        team_id: TeamId,
-        filter: IncidentFilter,
-        page: PageRequest,
-    ) -> Result<Page<Incident>> {
-        let select = self
-            .scope
-            .select::<incidents::Entity>()
-            .filter(incidents::Column::TeamId.eq(team_id.as_uuid()))
-            .filter(filter.condition());
-        let position = |row: &incidents::Model| Position { at: row.created_at, id: row.id };
-        self.scope
-            .page(select, incidents::Column::CreatedAt, page, position)
-            .await?
-            .try_map(Incident::try_from)
-    }
+/// One of many incidents that were created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CreatedId {
+    /// Which it is.
+    pub id: IncidentId,
+    /// False if one with its idempotency key was there.
+    pub is_new: bool,
 }
 
 impl Incidents<'_, Writing> {
@@ -189,29 +90,12 @@ impl Incidents<'_, Writing> {
     /// [`Error::NotFound`] when there is no such team or assignee; [`Error::AlreadyExists`] when
     /// another team has used the key.
     pub async fn create(&self, team_id: TeamId, new: NewIncident) -> Result<Created> {
-        let now = self.scope.now();
-        let mut progress = Progress::NEW.transition(new.status, now)?;
-        if new.status != IncidentStatus::Open {
-            progress.started_at.get_or_insert(now);
-        }
         if let Some(assignee) = new.assigned_to {
             self.scope.get::<users::Entity>(assignee.as_uuid()).await?;
-            progress = progress.assigned(now, now);
         }
-        let row = incidents::ActiveModel {
-            team_id: Set(team_id.as_uuid()),
-            title: Set(new.title.into()),
-            description: Set(new.description.map(Into::into)),
-            priority: Set(new.priority.as_str().to_owned()),
-            severity: Set(new.severity.as_str().to_owned()),
-            source: Set(new.source.map(Into::into)),
-            assigned_to: Set(new.assigned_to.map(|id| id.as_uuid())),
-            tags: Set(serde_json::json!(new.tags)),
-            incident_metadata: Set(new.metadata.into()),
-            idempotency_key: Set(new.idempotency_key.clone()),
-            ..columns(progress)
-        };
-        let Some(key) = new.idempotency_key else {
+        let key = new.idempotency_key.clone();
+        let row = row_of(team_id, new, self.scope.now())?;
+        let Some(key) = key else {
             let row = self.put_in(team_id, row, None).await?.ok_or(Error::UnitOver)?;
             return Ok(Created::New(row.try_into()?));
         };
@@ -248,6 +132,90 @@ impl Incidents<'_, Writing> {
     ) -> Result<Option<incidents::Model>> {
         let team_id = team_id.as_uuid();
         self.scope.insert_into::<teams::Entity, incidents::Entity>(team_id, row, conflict).await
+    }
+
+    /// Creates many incidents. Those with an idempotency key that is there already are left alone. A
+    /// row that cannot be created has its error in the place of its id; whether the others are to be
+    /// kept then is for the caller to say.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such team.
+    pub async fn create_all(
+        &self,
+        team_id: TeamId,
+        new: Vec<NewIncident>,
+    ) -> Result<Vec<Result<CreatedId>>> {
+        self.scope.hold::<teams::Entity>(team_id.as_uuid()).await?;
+        let now = self.scope.now();
+        let assignees: BTreeSet<UserId> = new.iter().filter_map(|new| new.assigned_to).collect();
+        let mut strangers = BTreeSet::new();
+        for assignee in assignees {
+            match self.scope.get::<users::Entity>(assignee.as_uuid()).await {
+                Ok(_) => {}
+                Err(Error::NotFound { .. }) => drop(strangers.insert(assignee)),
+                Err(error) => return Err(error),
+            }
+        }
+        let keys: Vec<Option<String>> = new.iter().map(|new| new.idempotency_key.clone()).collect();
+        let rows: Vec<Result<incidents::ActiveModel>> = new
+            .into_iter()
+            .map(|new| match new.assigned_to {
+                Some(id) if strangers.contains(&id) => {
+                    Err(Error::InvalidReference { field: "assigned_to" })
+                }
+                _ => row_of(team_id, new, now),
+            })
+            .collect();
+        let good = rows.iter().filter_map(|row| row.as_ref().ok().cloned()).collect();
+        let mut written =
+            self.scope.insert_all::<incidents::Entity>(good, KEY_CONFLICT).await?.into_iter();
+        let before = self.with_keys(&keys).await?;
+        Ok(rows
+            .into_iter()
+            .zip(keys)
+            .map(|(row, key)| {
+                row?;
+                if let Some(Some(id)) = written.next() {
+                    return Ok(CreatedId { id: IncidentId::from_uuid(id), is_new: true });
+                }
+                match key.and_then(|key| before.get(&key)) {
+                    Some((id, team)) if *team == team_id => {
+                        Ok(CreatedId { id: *id, is_new: false })
+                    }
+                    Some(_) => Err(Error::AlreadyExists {
+                        resource: Resource::Incident,
+                        field: "idempotency_key",
+                    }),
+                    None => Err(Error::Contended),
+                }
+            })
+            .collect())
+    }
+
+    /// Returns the incidents that have one of these keys, and whose they are.
+    async fn with_keys(
+        &self,
+        keys: &[Option<String>],
+    ) -> Result<HashMap<String, (IncidentId, TeamId)>> {
+        let keys: Vec<&String> = keys.iter().flatten().collect();
+        if keys.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let statement = Statement::from_sql_and_values(
+            DbBackend::Postgres,
+            "SELECT id, team_id, idempotency_key FROM incidents WHERE org_id = $1 \
+             AND deleted_at IS NULL AND idempotency_key IS NOT NULL \
+             AND idempotency_key IN (SELECT jsonb_array_elements_text($2))",
+            [self.scope.org_id().as_uuid().into(), serde_json::json!(keys).into()],
+        );
+        let rows = self.scope.rows(statement).await?;
+        rows.iter()
+            .map(|row| {
+                let id = IncidentId::from_uuid(row.try_get("id")?);
+                let team_id = TeamId::from_uuid(row.try_get("team_id")?);
+                Ok((row.try_get("idempotency_key")?, (id, team_id)))
+            })
+            .collect()
     }
 
     /// Changes an incident that is still at version `expected`.
@@ -330,6 +298,33 @@ impl Incidents<'_, Writing> {
 }
 
 /// The state and its times change together: whoever sets one column sets all.
+const KEY_CONFLICT: &str = "ON CONFLICT (org_id, idempotency_key) \
+    WHERE deleted_at IS NULL AND idempotency_key IS NOT NULL DO NOTHING";
+
+/// What is written of a new incident. Whether its assignee is there was asked before.
+fn row_of(team_id: TeamId, new: NewIncident, now: Timestamp) -> Result<incidents::ActiveModel> {
+    let mut progress = Progress::NEW.transition(new.status, now)?;
+    if new.status != IncidentStatus::Open {
+        progress.started_at.get_or_insert(now);
+    }
+    if new.assigned_to.is_some() {
+        progress = progress.assigned(now, now);
+    }
+    Ok(incidents::ActiveModel {
+        team_id: Set(team_id.as_uuid()),
+        title: Set(new.title.into()),
+        description: Set(new.description.map(Into::into)),
+        priority: Set(new.priority.as_str().to_owned()),
+        severity: Set(new.severity.as_str().to_owned()),
+        source: Set(new.source.map(Into::into)),
+        assigned_to: Set(new.assigned_to.map(|id| id.as_uuid())),
+        tags: Set(serde_json::json!(new.tags)),
+        incident_metadata: Set(new.metadata.into()),
+        idempotency_key: Set(new.idempotency_key),
+        ..columns(progress)
+    })
+}
+
 fn columns(progress: Progress) -> incidents::ActiveModel {
     let Progress {
         status,
@@ -347,36 +342,5 @@ fn columns(progress: Progress) -> incidents::ActiveModel {
         response_time_minutes: Set(response_time_minutes),
         resolution_time_minutes: Set(resolution_time_minutes),
         ..Default::default()
-    }
-}
-
-impl TryFrom<incidents::Model> for Incident {
-    type Error = Error;
-
-    fn try_from(row: incidents::Model) -> Result<Self> {
-        let stored = Stored { resource: Resource::Incident, id: row.id };
-        Ok(Self {
-            org_id: OrganizationId::from_uuid(row.org_id),
-            id: IncidentId::from_uuid(row.id),
-            team_id: TeamId::from_uuid(row.team_id),
-            title: stored.read("title", row.title)?,
-            description: stored.read_optional("description", row.description)?,
-            progress: Progress {
-                status: stored.read("status", row.status)?,
-                started_at: row.started_at,
-                resolved_at: row.resolved_at,
-                closed_at: row.closed_at,
-                response_time_minutes: row.response_time_minutes,
-                resolution_time_minutes: row.resolution_time_minutes,
-            },
-            priority: stored.read("priority", row.priority)?,
-            severity: stored.read("severity", row.severity)?,
-            source: stored.read_optional("source", row.source)?,
-            assigned_to: row.assigned_to.map(UserId::from_uuid),
-            tags: stored.read_json("tags", row.tags)?,
-            metadata: stored.read("incident_metadata", row.incident_metadata)?,
-            idempotency_key: row.idempotency_key,
-            stamps: stamps!(row, stored),
-        })
     }
 }

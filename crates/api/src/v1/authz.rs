@@ -1,0 +1,82 @@
+//! `/authz/explain`: what a caller may do, and why.
+
+use brownie_domain::{Action, Reach, Role, TeamId};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Problem,
+    access::{Org, perm},
+    answer::Plain,
+    body::Query,
+};
+
+/// What is asked about.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Question {
+    /// One action; all of them unless given.
+    action: Option<Action>,
+    /// The team that an action of team scope is for; the home team unless given.
+    team_id: Option<TeamId>,
+}
+
+/// What may be done, and why.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Explanations {
+    items: Vec<Verdict>,
+}
+
+/// Whether one action is allowed.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Verdict {
+    action: Action,
+    allowed: bool,
+    /// Whose role decides.
+    #[schemars(example = &"team")]
+    decided_by: &'static str,
+    /// The team, where a team's role decides.
+    team_id: Option<TeamId>,
+    /// The role the caller has there; null if none.
+    role: Option<Role>,
+    /// The least role that may do it.
+    least_role: Role,
+    /// All of it in a sentence.
+    #[schemars(example = &"incidents.write takes the role member or more in the team; you are admin there")]
+    because: String,
+}
+
+/// A team of another organization is answered as one that is not there.
+pub(crate) async fn explain(
+    access: Org<perm::UsersRead>,
+    Query(question): Query<Question>,
+) -> Result<Plain<Explanations>, Problem> {
+    let principal = access.principal();
+    let team_id = question.team_id.unwrap_or(principal.home_team());
+    if !principal.belongs_to(team_id) {
+        access.read().teams().get(team_id).await?;
+    }
+    let in_team = principal.role_in(team_id);
+    let verdict = |action: Action| {
+        let (decided_by, team_id, role) = match action.reach() {
+            Reach::Organization => ("organization", None, Some(principal.role())),
+            Reach::Team => ("team", Some(team_id), in_team),
+        };
+        let least_role = action.least_role();
+        let standing = role
+            .map_or("you have no role there".to_owned(), |role| format!("you are {role} there"));
+        Verdict {
+            action,
+            allowed: role.is_some_and(|role| role.may(action)),
+            decided_by,
+            team_id,
+            role,
+            least_role,
+            because: format!(
+                "{action} takes the role {least_role} or more in the {decided_by}; {standing}"
+            ),
+        }
+    };
+    let actions = question.action.map_or_else(|| Action::ALL.to_vec(), |action| vec![action]);
+    Ok(Plain(Explanations { items: actions.into_iter().map(verdict).collect() }))
+}
