@@ -83,6 +83,8 @@ impl MigratorTrait for Migrator {
             "m20261121_000020_walls",
             "m20261121_000021_reference_indexes",
             "m20261121_000022_incident_search",
+            "m20261121_000023_sessions",
+            "m20261121_000024_api_keys",
         ]
     }
 }

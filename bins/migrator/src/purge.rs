@@ -113,7 +113,7 @@ impl Purge {
                 purged.rows.iter().map(|(what, rows)| (what.to_string(), (*rows).into())).collect();
             let report = serde_json::json!({
                 "dry_run": self.dry_run, "stopped": purged.stopped, "rows": rows,
-                "answers": purged.answers,
+                "expired": purged.expired,
                 "left": purged.left.iter().map(|(org_id, what, why)| serde_json::json!({
                     "org_id": org_id.to_string(), "what": what.to_string(), "why": why,
                 })).collect::<Vec<_>>(),
@@ -126,7 +126,7 @@ impl Purge {
             println!("{verb} {rows} of {what}");
         }
         if !self.dry_run {
-            println!("{verb} {} kept answers to repeatable requests", purged.answers);
+            println!("{verb} {} kept answers and sessions whose time is over", purged.expired);
         }
         for partition in &maintained.dropped {
             println!("{verb} the partition {partition}");

@@ -12,6 +12,8 @@ kinds! {
     List("list") {
         /// Agent configurations of a team.
         AgentConfigs = "agent_configs",
+        /// The API keys of an organization.
+        ApiKeys = "api_keys",
         /// The audit log of an organization.
         AuditLog = "audit_log",
         /// Incidents of a team.

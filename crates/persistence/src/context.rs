@@ -1,6 +1,6 @@
 //! Who is asking, for whom, and why: what every access to rows begins with.
 
-use brownie_domain::{OrganizationId, RequestId, Role, TeamId, UserId};
+use brownie_domain::{Action, ApiKeyId, OrganizationId, RequestId, Role, TeamId, UserId};
 use uuid::Uuid;
 
 /// Who did something, as the audit log names them.
@@ -9,6 +9,8 @@ use uuid::Uuid;
 pub enum Actor {
     /// A person.
     User(UserId),
+    /// A program, by its key.
+    ApiKey(ApiKeyId),
     /// A piece of our own software that works without being asked, by name.
     Job(&'static str),
 }
@@ -17,6 +19,7 @@ impl Actor {
     pub(crate) const fn kind(self) -> &'static str {
         match self {
             Self::User(_) => "user",
+            Self::ApiKey(_) => "api_key",
             Self::Job(_) => "job",
         }
     }
@@ -24,7 +27,7 @@ impl Actor {
     /// The job, which has no id.
     pub(crate) const fn name(self) -> Option<&'static str> {
         match self {
-            Self::User(_) => None,
+            Self::User(_) | Self::ApiKey(_) => None,
             Self::Job(name) => Some(name),
         }
     }
@@ -33,6 +36,7 @@ impl Actor {
     pub(crate) const fn id(self) -> Option<Uuid> {
         match self {
             Self::User(id) => Some(id.as_uuid()),
+            Self::ApiKey(id) => Some(id.as_uuid()),
             Self::Job(_) => None,
         }
     }
@@ -41,7 +45,7 @@ impl Actor {
     pub(crate) const fn user_id(self) -> Option<UserId> {
         match self {
             Self::User(id) => Some(id),
-            Self::Job(_) => None,
+            Self::ApiKey(_) | Self::Job(_) => None,
         }
     }
 }
@@ -93,16 +97,26 @@ impl SystemContext {
     }
 }
 
-/// A user whom the database knows, with the roles it knows them to have now.
+/// Who a principal is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// A person, and the team they are at home in.
+    User { id: UserId, home: TeamId },
+    /// A program, and the one team that it is for, if there is one.
+    ApiKey { id: ApiKeyId, team: Option<TeamId> },
+}
+
+/// Somebody whom the database knows, with the roles it knows them to have now.
 ///
-/// Only [`crate::SystemScope::principal`] makes one: what a token says about roles is not believed.
+/// Only [`crate::SystemScope`] makes one: what a token says about roles is not believed.
 #[derive(Debug, Clone)]
 pub struct Principal {
     pub(crate) org_id: OrganizationId,
-    pub(crate) user_id: UserId,
-    pub(crate) home_team: TeamId,
+    pub(crate) subject: Subject,
     pub(crate) role: Role,
     pub(crate) memberships: Vec<(TeamId, Role)>,
+    /// What may be done of what the roles allow; nothing said is all of it.
+    pub(crate) scopes: Vec<Action>,
 }
 
 impl Principal {
@@ -111,47 +125,83 @@ impl Principal {
         self.org_id
     }
 
-    /// Returns the user.
-    pub fn user_id(&self) -> UserId {
-        self.user_id
+    /// Returns the user, if it is one.
+    pub fn user_id(&self) -> Option<UserId> {
+        match self.subject {
+            Subject::User { id, .. } => Some(id),
+            Subject::ApiKey { .. } => None,
+        }
     }
 
-    /// Returns the home team.
-    pub fn home_team(&self) -> TeamId {
-        self.home_team
+    /// Returns who it is, as the audit log names them.
+    pub fn actor(&self) -> Actor {
+        match self.subject {
+            Subject::User { id, .. } => Actor::User(id),
+            Subject::ApiKey { id, .. } => Actor::ApiKey(id),
+        }
     }
 
-    /// Returns the role in the organization.
-    pub fn role(&self) -> Role {
-        self.role
+    /// Returns the home team of a user, or the one team that an API key is for.
+    pub fn home_team(&self) -> Option<TeamId> {
+        match self.subject {
+            Subject::User { home, .. } => Some(home),
+            Subject::ApiKey { team, .. } => team,
+        }
+    }
+
+    /// Returns the role in the organization, or none for what is for one team alone.
+    pub fn role(&self) -> Option<Role> {
+        match self.subject {
+            Subject::ApiKey { team: Some(_), .. } => None,
+            _ => Some(self.role),
+        }
     }
 
     /// Returns the role in a team, or none for a stranger to it. An admin of the organization is
     /// admin of each of its teams. In the home team the role is the one in the organization.
     pub fn role_in(&self, team: TeamId) -> Option<Role> {
-        if self.role == Role::Admin || team == self.home_team {
-            return Some(self.role);
+        match self.subject {
+            Subject::ApiKey { team: Some(only), .. } => (team == only).then_some(self.role),
+            Subject::ApiKey { team: None, .. } => Some(self.role),
+            Subject::User { home, .. } if self.role == Role::Admin || team == home => {
+                Some(self.role)
+            }
+            Subject::User { .. } => {
+                self.memberships.iter().find(|(id, _)| *id == team).map(|(_, role)| *role)
+            }
         }
-        self.memberships.iter().find(|(id, _)| *id == team).map(|(_, role)| *role)
+    }
+
+    /// Tells whether somebody with this role may do something, by the role and by the scopes.
+    pub fn may(&self, action: Action, role: Option<Role>) -> bool {
+        role.is_some_and(|role| role.may(action)) && self.has_scope(action)
+    }
+
+    /// Tells whether the scopes, if there are any, name an action.
+    pub fn has_scope(&self, action: Action) -> bool {
+        self.scopes.is_empty() || self.scopes.contains(&action)
     }
 
     /// Returns the teams in which there is a role, or none if there is one in all.
     pub fn teams(&self) -> Option<Vec<TeamId>> {
-        if self.role == Role::Admin {
-            return None;
+        match self.subject {
+            Subject::ApiKey { team, .. } => team.map(|team| vec![team]),
+            Subject::User { .. } if self.role == Role::Admin => None,
+            Subject::User { home, .. } => {
+                let joined = self.memberships.iter().map(|(id, _)| *id);
+                Some(joined.chain([home]).collect())
+            }
         }
-        let joined = self.memberships.iter().map(|(id, _)| *id);
-        Some(joined.chain([self.home_team]).collect())
     }
 
     /// Tells whether a team is the home, or one that a membership names: whether it is known to be
     /// a team of the organization.
     pub fn belongs_to(&self, team: TeamId) -> bool {
-        team == self.home_team || self.memberships.iter().any(|(id, _)| *id == team)
+        self.home_team() == Some(team) || self.memberships.iter().any(|(id, _)| *id == team)
     }
 
     /// Returns the right to act in the organization.
     pub fn context(&self, request_id: RequestId) -> OrgContext {
-        OrgContext { org_id: self.org_id, actor: Actor::User(self.user_id), request_id }
+        OrgContext { org_id: self.org_id, actor: self.actor(), request_id }
     }
 }

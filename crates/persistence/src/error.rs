@@ -9,6 +9,8 @@ use uuid::Uuid;
 pub enum Resource {
     /// An agent configuration.
     AgentConfig,
+    /// A key for programs.
+    ApiKey,
     /// An event.
     Event,
     /// An incident.
@@ -30,6 +32,7 @@ impl Resource {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::AgentConfig => "agent_config",
+            Self::ApiKey => "api_key",
             Self::Event => "event",
             Self::Incident => "incident",
             Self::Membership => "membership",

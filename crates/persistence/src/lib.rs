@@ -39,7 +39,9 @@
 //! }
 //! ```
 
+mod admission;
 mod agent_configs;
+mod api_keys;
 mod audit;
 mod context;
 mod engine;
@@ -55,6 +57,7 @@ mod principals;
 mod purge;
 mod record;
 mod scope;
+mod sessions;
 mod sqlstate;
 mod stats;
 mod stats_summary;
@@ -63,9 +66,11 @@ mod system;
 mod teams;
 mod users;
 
+pub use admission::{KnownKey, TokenClaims};
 pub use agent_configs::{
     AgentConfig, AgentConfigFilter, AgentConfigPatch, AgentConfigs, NewAgentConfig,
 };
+pub use api_keys::{ApiKey, ApiKeys, NewApiKey};
 pub use audit::{AuditEntry, AuditFilter, AuditLog};
 pub use context::{Actor, OrgContext, Principal, SystemContext};
 pub use engine::Footing;
@@ -82,6 +87,7 @@ pub use purge::Purged;
 #[doc(hidden)]
 pub use purge::known_references;
 pub use scope::{OrgScope, Reading, Writing};
+pub use sessions::{Refreshed, Session, TokenHash};
 #[doc(hidden)]
 pub use sqlstate::known_constraints;
 pub use stats::{NewStat, Stat, StatFilter, Stats};

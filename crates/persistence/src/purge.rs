@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     OrgContext, OrgTx, Resource, Result, SystemScope,
-    entity::{agent_configs, incidents, memberships, stats, teams, users},
+    entity::{agent_configs, api_keys, incidents, memberships, stats, teams, users},
     scope::TenantEntity,
 };
 
@@ -15,8 +15,8 @@ use crate::{
 pub struct Purged {
     /// How many rows of each kind, in the order in which they go.
     pub rows: Vec<(Resource, u64)>,
-    /// How many answers to requests that may be sent again, their time over.
-    pub answers: u64,
+    /// How many answers to requests that may be sent again, and sessions, their time over.
+    pub expired: u64,
     /// Whether it was stopped before the end. Going on is calling again.
     pub stopped: bool,
     /// What could not be done this time, and why; all the rest was.
@@ -24,7 +24,8 @@ pub struct Purged {
 }
 
 /// What belongs together first: whoever refers goes before what it refers to.
-const ORDER: [Resource; 6] = [
+const ORDER: [Resource; 7] = [
+    Resource::ApiKey,
     Resource::Incident,
     Resource::AgentConfig,
     Resource::Membership,
@@ -53,6 +54,7 @@ macro_rules! of_table {
     ($resource:ident, $scope:ident.$verb:ident($argument:ident), nothing: $nothing:expr) => {
         match $resource {
             Resource::Incident => $scope.$verb::<incidents::Entity>($argument).await,
+            Resource::ApiKey => $scope.$verb::<api_keys::Entity>($argument).await,
             Resource::AgentConfig => $scope.$verb::<agent_configs::Entity>($argument).await,
             Resource::Membership => $scope.$verb::<memberships::Entity>($argument).await,
             Resource::Stat => $scope.$verb::<stats::Entity>($argument).await,
@@ -75,6 +77,18 @@ impl SystemScope {
     pub async fn purge(&self, before: Timestamp, stop: &CancellationToken) -> Result<Purged> {
         let mut purged = Purged::default();
         let ids = self.organization_ids().await?;
+        for org_id in &ids {
+            loop {
+                if stop.is_cancelled() {
+                    purged.stopped = true;
+                    return Ok(purged);
+                }
+                match self.forget_expired(*org_id, before).await? {
+                    0 => break,
+                    removed => purged.expired += removed,
+                }
+            }
+        }
         for resource in ORDER {
             let mut rows = 0;
             for org_id in &ids {
@@ -98,23 +112,13 @@ impl SystemScope {
             }
             purged.rows.push((resource, rows));
         }
-        for org_id in &ids {
-            loop {
-                if stop.is_cancelled() {
-                    purged.stopped = true;
-                    return Ok(purged);
-                }
-                match self.forget_answers(*org_id).await? {
-                    0 => break,
-                    removed => purged.answers += removed,
-                }
-            }
-        }
         Ok(purged)
     }
 
-    async fn forget_answers(&self, org_id: OrganizationId) -> Result<u64> {
-        let work = |tx: OrgTx| async move { tx.forget_answers(tx.now()).await };
+    async fn forget_expired(&self, org_id: OrganizationId, before: Timestamp) -> Result<u64> {
+        let work = move |tx: OrgTx| async move {
+            Ok(tx.forget_answers(tx.now()).await? + tx.forget_sessions(before).await?)
+        };
         self.store().write(&self.purging(org_id), work).await
     }
 

@@ -1,7 +1,10 @@
 //! What a unit of work leaves behind besides its rows: an audit row and an event for each change,
 //! written in the same transaction.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use brownie_domain::{Timestamp, Version};
 use sea_orm::{DbBackend, Statement};
@@ -68,7 +71,11 @@ const BATCH: usize = 5000;
 
 /// The changes of a unit of work so far.
 #[derive(Debug, Default)]
-pub(crate) struct Records(Mutex<Vec<Record>>);
+pub(crate) struct Records {
+    changes: Mutex<Vec<Record>>,
+    /// Whether somebody may be let in, or not, who was not, or was.
+    admissions: AtomicBool,
+}
 
 impl Records {
     #[expect(clippy::too_many_arguments, reason = "each is one column, and there is one caller")]
@@ -93,16 +100,28 @@ impl Records {
             version: version.get(),
             changes,
         };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(record);
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner).push(record);
+    }
+
+    /// Says that it changes who is let in, though no record tells so.
+    pub(crate) fn concerns_admissions(&self) {
+        self.admissions.store(true, Ordering::Relaxed);
     }
 
     /// Tells whether it may have changed who may do what.
     pub(crate) fn change_roles(&self) -> bool {
-        let records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.admissions.load(Ordering::Relaxed) {
+            return true;
+        }
+        let records = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
         records.iter().any(|record| {
             matches!(
                 record.kind,
-                Resource::Membership | Resource::Organization | Resource::Team | Resource::User
+                Resource::ApiKey
+                    | Resource::Membership
+                    | Resource::Organization
+                    | Resource::Team
+                    | Resource::User
             )
         })
     }
@@ -110,7 +129,7 @@ impl Records {
     /// Returns the statements that write the audit rows and the events: one for most units, none if
     /// nothing changed.
     pub(crate) fn statements(&self, ctx: &OrgContext) -> Vec<Statement> {
-        let records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let records = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
         let of_batch = |batch| {
             Statement::from_sql_and_values(
                 DbBackend::Postgres,

@@ -4,18 +4,16 @@
 //! known are functions of the schema, which see the columns they need and no others.
 
 use brownie_domain::{
-    EmailAddress, OrganizationId, OrganizationName, RequestId, Role, Slug, TeamId, TeamName,
-    UserId, Username,
+    EmailAddress, OrganizationId, OrganizationName, RequestId, Role, Slug, TeamName, UserId,
+    Username,
 };
 use sea_orm::{ActiveValue::Set, DbBackend, Statement};
-use uuid::Uuid;
 
 use crate::{
-    OrgContext, Principal, Resource, Result, Store, SystemContext, User,
+    OrgContext, Result, Store, SystemContext, User,
     context::Actor,
     engine::Footing,
     entity::{organizations, teams, users},
-    patch::Stored,
 };
 
 /// Somebody who founds an organization.
@@ -156,64 +154,6 @@ impl SystemScope {
                 })
             })
             .collect()
-    }
-
-    /// Returns a user as the database knows them now, or none if they may not come in: unknown,
-    /// deleted, inactive, or of an organization that is. "Now" may be up to a second ago as far as
-    /// other processes' changes are concerned; those of this store count at once.
-    ///
-    /// # Errors
-    /// When the database cannot answer.
-    pub async fn principal(
-        &self,
-        org_id: OrganizationId,
-        user_id: UserId,
-    ) -> Result<Option<Principal>> {
-        let asked = match self.store.principals().get(org_id, user_id) {
-            Ok(principal) => return Ok(Some(principal)),
-            Err(asked) => asked,
-        };
-        let principal = self.ask_for_principal(org_id, user_id).await?;
-        if let Some(principal) = &principal {
-            self.store.principals().put(asked, principal);
-        }
-        Ok(principal)
-    }
-
-    async fn ask_for_principal(
-        &self,
-        org_id: OrganizationId,
-        user_id: UserId,
-    ) -> Result<Option<Principal>> {
-        let statement = Statement::from_sql_and_values(
-            DbBackend::Postgres,
-            "SELECT u.team_id AS home_team, u.role, m.team_id AS member_team, m.role AS member_role \
-             FROM users u JOIN organizations o ON o.id = u.org_id \
-             LEFT JOIN (memberships m JOIN teams t \
-                 ON t.org_id = m.org_id AND t.id = m.team_id AND t.deleted_at IS NULL) \
-               ON m.org_id = u.org_id AND m.user_id = u.id AND m.deleted_at IS NULL \
-             WHERE u.org_id = $1 AND u.id = $2 AND u.deleted_at IS NULL AND u.is_active \
-               AND o.deleted_at IS NULL AND o.is_active",
-            [org_id.as_uuid().into(), user_id.as_uuid().into()],
-        );
-        let rows = self.store.engine().read(org_id, statement).await?;
-        let Some(first) = rows.first() else { return Ok(None) };
-        let user = Stored { resource: Resource::User, id: user_id.as_uuid() };
-        let mut memberships = Vec::new();
-        for row in &rows {
-            let team: Option<Uuid> = row.try_get("member_team")?;
-            let role: Option<String> = row.try_get("member_role")?;
-            if let (Some(team), Some(role)) = (team, role) {
-                memberships.push((TeamId::from_uuid(team), user.read("role", role)?));
-            }
-        }
-        Ok(Some(Principal {
-            org_id,
-            user_id,
-            home_team: TeamId::from_uuid(first.try_get("home_team")?),
-            role: user.read("role", first.try_get::<_, String>("role")?)?,
-            memberships,
-        }))
     }
 
     /// Returns the names of the migrations that were applied, or an empty list for a database that

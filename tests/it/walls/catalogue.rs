@@ -179,7 +179,10 @@ async fn what_is_said_of_references_and_of_time_tables_is_so() {
         "SELECT confrelid::regclass || ' <- ' || conrelid::regclass || '.' || a.attname
         FROM pg_constraint k JOIN pg_attribute a ON a.attrelid = conrelid AND a.attnum = conkey[2]
         WHERE contype = 'f' AND conparentid = 0 AND cardinality(conkey) = 2
-          AND connamespace = 'public'::regnamespace";
+          AND connamespace = 'public'::regnamespace
+          AND EXISTS (SELECT FROM pg_attribute d WHERE d.attrelid = confrelid
+              AND d.attname = 'deleted_at')
+          AND confdeltype <> 'c'";
     let known = brownie_persistence::known_references();
     let known: BTreeSet<String> =
         known.iter().map(|(to, by, column)| format!("{to} <- {by}.{column}")).collect();

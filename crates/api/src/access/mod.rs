@@ -31,11 +31,13 @@ pub(crate) fn request_id(request: &HttpRequest) -> RequestId {
     known.unwrap_or_else(|| RequestId::from_uuid(uuid::Uuid::nil()))
 }
 
-fn forbidden(action: Action) -> Problem {
-    Problem::with(
-        Code::Forbidden,
-        format!("{action} takes the role {} or more", action.least_role()),
-    )
+fn forbidden(principal: &Principal, action: Action) -> Problem {
+    let why = if principal.has_scope(action) {
+        format!("{action} takes the role {} or more", action.least_role())
+    } else {
+        format!("the scopes of this API key do not name {action}")
+    };
+    Problem::with(Code::Forbidden, why)
 }
 
 /// Somebody whose role in the organization permits `P`.
@@ -57,8 +59,8 @@ impl<P: Permission> FromRequest for Org<P> {
 
 impl<P: Permission> Org<P> {
     fn admit(caller: Caller) -> Result<Self, Problem> {
-        if !caller.principal.role().may(P::ACTION) {
-            return Err(forbidden(P::ACTION));
+        if !caller.principal.may(P::ACTION, caller.principal.role()) {
+            return Err(forbidden(&caller.principal, P::ACTION));
         }
         Ok(Self { caller, permission: PhantomData })
     }
@@ -87,7 +89,12 @@ impl<P: Permission> Org<P> {
     /// # Errors
     /// When the role in the organization does not permit it.
     pub fn require(&self, action: Action) -> Result<(), Problem> {
-        if self.caller.principal.role().may(action) { Ok(()) } else { Err(forbidden(action)) }
+        let principal = &self.caller.principal;
+        if principal.may(action, principal.role()) {
+            Ok(())
+        } else {
+            Err(forbidden(principal, action))
+        }
     }
 
     /// Returns what may be read.
@@ -160,11 +167,11 @@ impl<P: Permission> InTeam<P> {
     /// another organization's team and one that is not there are the same 404.
     async fn admit(&self) -> Result<(), Problem> {
         let principal = &self.caller.principal;
-        let may = principal.role_in(self.team_id).is_some_and(|role| role.may(P::ACTION));
+        let may = principal.may(P::ACTION, principal.role_in(self.team_id));
         if !(may && principal.belongs_to(self.team_id)) {
             self.caller.store.org(&self.caller.ctx).teams().get(self.team_id).await?;
         }
-        if may { Ok(()) } else { Err(forbidden(P::ACTION)) }
+        if may { Ok(()) } else { Err(forbidden(principal, P::ACTION)) }
     }
 
     /// Returns the organization.
@@ -174,7 +181,7 @@ impl<P: Permission> InTeam<P> {
 
     /// Tells whether the role in the organization permits an action besides.
     pub fn may(&self, action: Action) -> bool {
-        self.caller.principal.role().may(action)
+        self.caller.principal.may(action, self.caller.principal.role())
     }
 
     /// Returns what may be read.
@@ -252,11 +259,12 @@ impl Gate {
     pub fn admit(&self, team: impl Into<Option<TeamId>>) -> Result<Pass, Problem> {
         let role = match team.into() {
             Some(team) => self.principal.role_in(team),
-            None => Some(self.principal.role()),
+            None => self.principal.role(),
         };
-        match role {
-            Some(role) if role.may(self.action) => Ok(Pass(())),
-            _ => Err(forbidden(self.action)),
+        if self.principal.may(self.action, role) {
+            Ok(Pass(()))
+        } else {
+            Err(forbidden(&self.principal, self.action))
         }
     }
 }

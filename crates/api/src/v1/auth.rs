@@ -122,6 +122,11 @@ pub(crate) async fn log_in(
 }
 
 pub(crate) async fn me(access: Org<perm::UsersRead>) -> Result<One<UserView>, Problem> {
-    let id = access.principal().user_id();
+    let id = access.principal().user_id().ok_or_else(|| {
+        Problem::with(
+            Code::Forbidden,
+            "An API key is no user; /api/v1/authz/explain tells what it may do.",
+        )
+    })?;
     Ok(One(access.read().users().get(id).await?.into()))
 }

@@ -52,29 +52,33 @@ pub(crate) async fn explain(
     Query(question): Query<Question>,
 ) -> Result<Plain<Explanations>, Problem> {
     let principal = access.principal();
-    let team_id = question.team_id.unwrap_or(principal.home_team());
-    if !principal.belongs_to(team_id) {
-        access.read().teams().get(team_id).await?;
+    let team_id = question.team_id.or(principal.home_team());
+    if let Some(asked) = team_id.filter(|team| !principal.belongs_to(*team)) {
+        access.read().teams().get(asked).await?;
     }
-    let in_team = principal.role_in(team_id);
+    let in_team = team_id.and_then(|team| principal.role_in(team));
     let verdict = |action: Action| {
         let (decided_by, team_id, role) = match action.reach() {
-            Reach::Organization => ("organization", None, Some(principal.role())),
-            Reach::Team => ("team", Some(team_id), in_team),
+            Reach::Organization => ("organization", None, principal.role()),
+            Reach::Team => ("team", team_id, in_team),
         };
         let least_role = action.least_role();
         let standing = role
             .map_or("you have no role there".to_owned(), |role| format!("you are {role} there"));
         Verdict {
             action,
-            allowed: role.is_some_and(|role| role.may(action)),
+            allowed: principal.may(action, role),
             decided_by,
             team_id,
             role,
             least_role,
-            because: format!(
-                "{action} takes the role {least_role} or more in the {decided_by}; {standing}"
-            ),
+            because: if principal.has_scope(action) {
+                format!(
+                    "{action} takes the role {least_role} or more in the {decided_by}; {standing}"
+                )
+            } else {
+                format!("the scopes of this API key do not name {action}")
+            },
         }
     };
     let actions = question.action.map_or_else(|| Action::ALL.to_vec(), |action| vec![action]);

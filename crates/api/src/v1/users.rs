@@ -192,7 +192,7 @@ pub(crate) async fn update(
         role: body.role.0,
         preferences: body.preferences.0,
     };
-    if id != access.principal().user_id() || patch.is_administrative() {
+    if Some(id) != access.principal().user_id() || patch.is_administrative() {
         access.require(Action::UsersWrite)?;
     }
     let user = access

@@ -66,6 +66,7 @@ macro_rules! tenant_entity {
 pub(crate) use tenant_entity;
 
 pub(crate) mod agent_configs;
+pub(crate) mod api_keys;
 pub(crate) mod incidents;
 pub(crate) mod memberships;
 pub(crate) mod organizations;

@@ -24,5 +24,6 @@ super::table! {
 super::tenant_entity!(
     Team, OrgId,
     referred by users.team_id, referred by memberships.team_id, referred by incidents.team_id,
-    referred by agent_configs.team_id, referred by configs.team_id, referred by stats.team_id
+    referred by agent_configs.team_id, referred by api_keys.team_id, referred by configs.team_id,
+    referred by stats.team_id
 );

@@ -17,6 +17,7 @@ super::table! {
     team_id: Uuid,
     role: String,
     preferences: Json,
+    token_generation: i64,
     created_at: DateTimeUtc,
     created_by: Option<Uuid>,
     updated_at: DateTimeUtc,
@@ -28,5 +29,6 @@ super::table! {
 
 super::tenant_entity!(
     User, OrgId, secret PasswordHash,
-    referred by memberships.user_id, referred by incidents.assigned_to
+    referred by memberships.user_id, referred by incidents.assigned_to,
+    referred by sessions.user_id
 );

@@ -155,6 +155,10 @@ impl<Mode> OrgScope<Mode> {
         &self.ctx
     }
 
+    pub(crate) fn records(&self) -> &Records {
+        &self.records
+    }
+
     pub(crate) fn new_id(&self, at: Timestamp) -> Uuid {
         self.sources.ids.next(at)
     }
