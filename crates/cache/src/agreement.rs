@@ -79,14 +79,19 @@ const NOW: u64 = 1_790_000_000_123_457;
 
 #[test]
 fn on_limits() {
-    let rule = (0_u32..20, 1_u64..10_000_000, 0_u32..30);
-    let steps = vec((0_u64..2_000_000, 0_u32..8), 1..60);
-    agree(&(rule, steps), |connection, ((limit, window, burst), steps)| {
-        let rule = Rule::per(limit, Duration::from_micros(window)).with_burst(burst);
+    let rule = || {
+        (0_u32..20, 1_u64..10_000_000, 0_u32..30).prop_map(|(limit, window, burst)| {
+            Rule::per(limit, Duration::from_micros(window)).with_burst(burst)
+        })
+    };
+    let steps = vec((0_u64..2_000_000, 0_u32..8, prop::bool::weighted(0.1)), 1..60);
+    agree(&(rule(), rule(), steps), |connection, (rule, other, steps)| {
         let (process, mut now) = (Process::new(), NOW);
         let (mut questions, mut answers) = (Vec::new(), Vec::new());
-        for (gap, cost) in steps {
+        for (gap, cost, is_other) in steps {
             now += gap;
+            // Somebody set another limit; what is owed by the old one stays.
+            let rule = if is_other { other } else { rule };
             let decision = process.limit(now, "key", rule, cost);
             let owed = u64::try_from(decision.reset_after.as_micros()).unwrap();
             answers.push(json!([u8::from(decision.allowed), owed]));

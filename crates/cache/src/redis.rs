@@ -120,9 +120,9 @@ impl Redis {
             }
             other => other.to_string(),
         };
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(settings.timeout))
-            .set_response_timeout(Some(settings.timeout));
+        // The time that is given is for all together: waiting for a connection, making it, asking.
+        let config =
+            AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
         let manager = Manager::new_with_config(info, config).map_err(CacheError::Unusable)?;
         let pool = managed::Pool::builder(Connections(manager))
             .max_size(CONNECTIONS)
@@ -255,9 +255,6 @@ impl Redis {
             }
             Failure::NoConnection(error) => return format!("no connection to Redis: {error}"),
         };
-        if error.is_timeout() {
-            return format!("Redis at {place} does not answer within {:?}", self.timeout);
-        }
         match error.code() {
             Some("READONLY") => {
                 format!("Redis at {place} is a read-only replica; name the primary")

@@ -131,7 +131,7 @@ async fn one_that_is_still_loading() {
     let slowly = ["key-load-delay 5000", "loading-process-events-interval-bytes 1024"];
     let options = [slowly[0], slowly[1], "enable-debug-command yes"];
     let mut redis = Redis::start_with(&options).unwrap();
-    redis.cli("DEBUG POPULATE 1200").unwrap();
+    redis.cli("DEBUG POPULATE 1000 key 2048").unwrap();
     assert_eq!(redis.cli("SAVE").unwrap(), "OK");
     let cache = instance_of(&redis);
     assert!(cache.check().await.healthy);

@@ -7,11 +7,14 @@
     reason = "in a test they are how a promise is found broken"
 )]
 
+#[path = "../../../../tests/harness/chaos.rs"]
+pub mod chaos;
 #[path = "../../../../tests/harness/redis.rs"]
 pub mod redis;
 
 mod faults;
 mod limits;
+mod network;
 mod tls;
 mod values;
 
