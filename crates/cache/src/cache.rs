@@ -68,7 +68,7 @@ impl Cache {
         let prefix = settings.redis.as_ref().map_or("", |redis| &redis.key_prefix);
         let scribe = Scribe::new(prefix, pepper);
         let redis = match &settings.redis {
-            Some(redis) => Some(Arc::new(Redis::open(redis, scribe.of(None, "try"))?)),
+            Some(redis) => Some(Arc::new(Redis::open(redis, scribe.of(None, "#try"))?)),
             None => {
                 gauge!(CACHE_UP).set(1.0);
                 None
@@ -232,7 +232,7 @@ impl Cache {
             Floor::From(generation) => (generation, 0),
             Floor::NotYet => (0, 1),
         };
-        let mut script = redis.scripts.read.key(scribe.of(org_id, "generation"));
+        let mut script = redis.scripts.read.key(scribe.of(org_id, "#generation"));
         if let Some(name) = name {
             script.key(name);
         }

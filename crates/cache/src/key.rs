@@ -126,7 +126,8 @@ impl Scribe {
         text
     }
 
-    /// Returns the name of a thing of an organization that is there once.
+    /// Returns the name of a thing of an organization that is there once. Kinds of our own begin with
+    /// `#`, which none of a caller's does.
     pub(crate) fn of(&self, org_id: Option<OrganizationId>, kind: &str) -> String {
         match org_id {
             Some(org_id) => format!("{}:{org_id}:{kind}", self.prefix),

@@ -152,7 +152,7 @@ async fn what_redis_evicts_is_asked_for_again_and_never_older() {
     keep(&cache, &config(1), "old", MINUTE).await;
     cache.bump(org(1)).await;
     // The generation goes, the value of before stays.
-    let generation = format!("brownie:{}:generation", org(1));
+    let generation = format!("brownie:{}:#generation", org(1));
     assert_eq!(redis.cli(&format!("DEL {generation}")).unwrap(), "1");
     assert_eq!(found(&cache, &config(1)).await, None);
     assert_eq!(found(&instance_of(&redis), &config(1)).await, None);
