@@ -10,6 +10,7 @@ mod chaos;
 mod client;
 mod pgbouncer;
 mod postgres;
+mod redis;
 mod service;
 mod world;
 
@@ -17,6 +18,7 @@ pub use chaos::{ChaosProxy, Dice, Mode};
 pub use client::{Answer, Client, Stream};
 pub use pgbouncer::{PgBouncer, PoolMode};
 pub use postgres::{Database, Postgres, TENANT_TABLES};
+pub use redis::Redis;
 pub use service::{Service, binary, run};
 pub use world::{Founded, new_agent_config, new_incident, new_stat, new_team, new_user};
 

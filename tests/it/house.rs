@@ -8,6 +8,7 @@ use serde_json::Value;
 const ARROWS: &[(&str, &[&str])] = &[
     ("brownie-api", &["brownie-auth", "brownie-persistence"]),
     ("brownie-auth", &[]),
+    ("brownie-cache", &[]),
     ("brownie-config", &[]),
     ("brownie-domain", &[]),
     ("brownie-logging", &[]),
@@ -31,6 +32,7 @@ const LEAVES: &[&str] = &["brownie-config", "brownie-domain", "brownie-logging",
 /// What only one crate may use.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("actix-web", &["brownie-api"]),
+    ("deadpool-redis", &["brownie-cache"]),
     ("pglite-oxide", &["brownie-standalone"]),
     ("tokio-postgres", &["brownie-persistence"]),
     ("sea-orm-migration", &["brownie-migration"]),

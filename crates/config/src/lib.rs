@@ -4,11 +4,13 @@
 //! about unknown names all know it from there. A [`Reader`] collects every problem and reports them
 //! together, so that nobody fixes one only to meet the next.
 
+mod cache;
 mod database;
 mod reader;
 mod secret;
 mod service;
 
+pub use cache::{CacheSettings, RedisSettings};
 pub use database::DatabaseSettings;
 pub use reader::{Problem, Problems, Reader, Variable};
 pub use secret::Secret;
@@ -16,5 +18,5 @@ pub use service::{LogSettings, ServiceSettings};
 
 /// Every variable of every program, in the order of `env.example`.
 pub fn all_variables() -> Vec<&'static Variable> {
-    [database::VARIABLES, service::VARIABLES].into_iter().flatten().collect()
+    [database::VARIABLES, cache::VARIABLES, service::VARIABLES].into_iter().flatten().collect()
 }

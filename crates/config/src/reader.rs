@@ -83,6 +83,12 @@ impl Reader {
         value
     }
 
+    /// Returns what somebody set a variable to, or for a secret from which file it is read.
+    pub(crate) fn set(&self, variable: &Variable) -> Option<String> {
+        let file = || self.values.get(&format!("{}_FILE", variable.name)).cloned();
+        self.lookup(variable).or_else(|| variable.secret.then(file).flatten())
+    }
+
     fn lookup(&self, variable: &Variable) -> Option<String> {
         std::iter::once(&variable.name)
             .chain(variable.aliases)

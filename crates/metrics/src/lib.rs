@@ -33,6 +33,10 @@ pub struct Metric {
 
 /// Which program this is: always 1.
 pub const BUILD_INFO: &str = "brownie_build_info";
+/// What was done with the short-lived state that instances share.
+pub const CACHE_OPERATIONS: &str = "brownie_cache_operations_total";
+/// Whether that state is where it should be.
+pub const CACHE_UP: &str = "brownie_cache_up";
 /// Requests answered.
 pub const HTTP_REQUESTS: &str = "brownie_http_requests_total";
 /// How long answers took.
@@ -50,6 +54,18 @@ pub const CATALOGUE: &[Metric] = &[
         kind: Kind::Gauge,
         labels: &["version"],
         help: "Always 1; the label says which version runs.",
+    },
+    Metric {
+        name: CACHE_OPERATIONS,
+        kind: Kind::Counter,
+        labels: &["operation", "outcome"],
+        help: "Operations on limits, log-in delays and cached values, by outcome: allowed, denied, hit, miss or done; besides, failed each time that Redis was asked in vain.",
+    },
+    Metric {
+        name: CACHE_UP,
+        kind: Kind::Gauge,
+        labels: &[],
+        help: "0 while Redis is away and this instance answers by itself, otherwise 1.",
     },
     Metric {
         name: DB_CONNECTIONS,

@@ -1,0 +1,50 @@
+//! Against a real Redis, and several instances of the service.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "in a test they are how a promise is found broken"
+)]
+
+#[path = "../../../../tests/harness/chaos.rs"]
+pub mod chaos;
+#[path = "../../../../tests/harness/redis.rs"]
+pub mod redis;
+
+mod faults;
+mod limits;
+mod network;
+mod tls;
+mod values;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use brownie_cache::{Cache, Standing};
+use brownie_config::{CacheSettings, Reader, Secret};
+
+/// Opens a cache as an instance does, with settings by name.
+pub fn cache_with(settings: &[(&str, &str)]) -> Cache {
+    let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    let mut reader = Reader::from_values(settings.iter().map(own).collect::<BTreeMap<_, _>>());
+    let settings = CacheSettings::read(&mut reader);
+    reader.finish().unwrap();
+    Cache::open(&settings, &Secret::new("pepper")).unwrap()
+}
+
+/// Opens a cache as one of the instances that share a Redis.
+pub fn instance_of(redis: &redis::Redis) -> Cache {
+    cache_with(&[("REDIS_URL", &redis.url())])
+}
+
+/// Waits until a cache finds Redis well, or away.
+pub async fn wait_until(cache: &Cache, healthy: bool) -> Standing {
+    for _ in 0..400 {
+        let standing = cache.check().await;
+        if standing.healthy == healthy {
+            return standing;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("after twenty seconds: {:?}", cache.standing());
+}
