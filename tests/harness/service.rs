@@ -81,6 +81,9 @@ impl Service {
         let mut own = vec![
             ("DATABASE_URL", database_url.to_owned()),
             ("METADATA_JWT_SECRET", "a secret for tests, long enough for HS256".to_owned()),
+            // Tests ask as fast as they can, from one address.
+            ("METADATA_RATE_LIMIT", "0".to_owned()),
+            ("METADATA_RATE_LIMIT_ADDRESS", "0".to_owned()),
         ];
         own.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
         Self::start("brownie-server", &own).await

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// Who may depend on whom, besides the leaves: docs/ARCHITECTURE.md draws it.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("brownie-api", &["brownie-auth", "brownie-persistence"]),
+    ("brownie-api", &["brownie-auth", "brownie-cache", "brownie-persistence"]),
     ("brownie-auth", &[]),
     ("brownie-cache", &[]),
     ("brownie-config", &[]),
@@ -18,11 +18,23 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("brownie-persistence", &[]),
     (
         "brownie-server",
-        &["brownie-api", "brownie-auth", "brownie-migration", "brownie-persistence"],
+        &[
+            "brownie-api",
+            "brownie-auth",
+            "brownie-cache",
+            "brownie-migration",
+            "brownie-persistence",
+        ],
     ),
     (
         "brownie-standalone",
-        &["brownie-api", "brownie-auth", "brownie-migration", "brownie-persistence"],
+        &[
+            "brownie-api",
+            "brownie-auth",
+            "brownie-cache",
+            "brownie-migration",
+            "brownie-persistence",
+        ],
     ),
 ];
 

@@ -5,9 +5,12 @@
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
-use brownie_api::{Deps, Listen, Schema, SchemaRule, Service};
+use brownie_api::{Deps, Limits, Listen, Schema, SchemaRule, Service};
 use brownie_auth::{Passwords, TokenKey, Tokens};
-use brownie_config::{DatabaseSettings, LogSettings, Reader, Secret, ServiceSettings};
+use brownie_cache::{Cache, Delays, Throttle};
+use brownie_config::{
+    CacheSettings, DatabaseSettings, LogSettings, Reader, Secret, ServiceSettings,
+};
 use brownie_domain::{RandomIds, RequestId, SystemClock};
 use brownie_metrics::Exporter;
 use brownie_migration::{LEDGER, Standing};
@@ -31,6 +34,7 @@ struct Args {
 struct Settings {
     database: DatabaseSettings,
     service: ServiceSettings,
+    cache: CacheSettings,
 }
 
 #[tokio::main]
@@ -40,6 +44,7 @@ async fn main() -> ExitCode {
     let settings = Settings {
         database: DatabaseSettings::read(&mut reader, "brownie-server"),
         service: ServiceSettings::read(&mut reader, true),
+        cache: CacheSettings::read(&mut reader),
     };
     let log = LogSettings::read(&mut reader, true);
     if args.print_config {
@@ -69,7 +74,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(settings: Settings, wait: Duration) -> Result<()> {
-    let Settings { database, service } = settings;
+    let Settings { database, service, cache } = settings;
     // Before anything else: a port in use is said at once, not after the wait for a database.
     let listen = Listen::on(&service)?;
 
@@ -83,12 +88,19 @@ async fn run(settings: Settings, wait: Duration) -> Result<()> {
     wait_for_schema(&store, wait).await?;
     check_footing(&store, database.allow_unwalled_role).await?;
 
-    let key = TokenKey::from_secret(service.jwt_secret.as_ref().map_or("", Secret::expose));
+    let exporter = Exporter::install().context("metrics cannot be recorded")?;
+    let secret = service.jwt_secret.clone().unwrap_or_else(|| Secret::new(""));
+    let cache = Cache::open(&cache, &secret)?;
+    tracing::info!(cache = %cache.check().await.detail, "what instances share");
+    let key = TokenKey::from_secret(secret.expose());
     let deps = Deps {
         store,
         tokens: Tokens::new(&key, service.jwt_lifetime),
         passwords: Passwords::new(std::thread::available_parallelism().map_or(1, usize::from)),
-        exporter: Exporter::install().context("metrics cannot be recorded")?,
+        throttle: Throttle::new(cache.clone(), Delays::ACCOUNT, Delays::ADDRESS),
+        cache,
+        limits: Limits::of(&service),
+        exporter,
         clock: Arc::new(SystemClock),
         ids: Arc::new(RandomIds),
         schema: SchemaRule { ledger: LEDGER, judge },

@@ -8,9 +8,12 @@ mod embedded;
 use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use brownie_api::{Deps, Listen, Schema, SchemaRule, Service};
+use brownie_api::{Deps, Limits, Listen, Schema, SchemaRule, Service};
 use brownie_auth::{Passwords, TokenKey, Tokens};
-use brownie_config::{DatabaseSettings, LogSettings, Reader, Secret, ServiceSettings};
+use brownie_cache::{Cache, Delays, Throttle};
+use brownie_config::{
+    CacheSettings, DatabaseSettings, LogSettings, Reader, Secret, ServiceSettings,
+};
 use brownie_domain::{RandomIds, SystemClock};
 use brownie_metrics::Exporter;
 use brownie_migration::{Database, LEDGER, Standing, apply};
@@ -90,11 +93,17 @@ async fn run(settings: ServiceSettings) -> Result<()> {
         single_connection: true,
         ..PoolOptions::new(url)
     })?;
+    let exporter = Exporter::install().context("metrics cannot be recorded")?;
+    // One process shares with no other.
+    let cache = Cache::open(&CacheSettings::default(), &key)?;
     let deps = Deps {
         store,
         tokens: Tokens::new(&TokenKey::from_secret(key.expose()), settings.jwt_lifetime),
         passwords: Passwords::new(std::thread::available_parallelism().map_or(1, usize::from)),
-        exporter: Exporter::install().context("metrics cannot be recorded")?,
+        throttle: Throttle::new(cache.clone(), Delays::ACCOUNT, Delays::ADDRESS),
+        cache,
+        limits: Limits::of(&settings),
+        exporter,
         clock: Arc::new(SystemClock),
         ids: Arc::new(RandomIds),
         schema: SchemaRule { ledger: LEDGER, judge },

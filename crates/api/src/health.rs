@@ -24,7 +24,17 @@ pub(crate) struct Health {
     timestamp: Timestamp,
     version: &'static str,
     database: &'static str,
+    /// What instances share: `redis`, or `process` when there is none or it is away.
+    cache: CacheHealth,
     /// Why it is not healthy, or what is remarkable.
+    detail: String,
+}
+
+/// Whether what instances share is shared. The service answers in any case.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct CacheHealth {
+    backend: &'static str,
+    status: &'static str,
     detail: String,
 }
 
@@ -95,9 +105,16 @@ pub(crate) async fn ready(request: HttpRequest, deps: web::Data<Deps>) -> Readin
         timestamp: deps.clock.now(),
         version: env!("CARGO_PKG_VERSION"),
         database,
+        cache: cache_health(&deps).await,
         detail: schema.detail,
     };
     Readiness { servable: schema.servable, health }
+}
+
+async fn cache_health(deps: &Deps) -> CacheHealth {
+    let standing = deps.cache.check().await;
+    let status = if standing.healthy { "healthy" } else { "unhealthy" };
+    CacheHealth { backend: standing.backend, status, detail: standing.detail }
 }
 
 async fn schema(request: &HttpRequest, deps: &Deps) -> Result<Schema, Problem> {

@@ -9,6 +9,7 @@ mod answer;
 pub mod body;
 mod edges;
 mod health;
+mod limits;
 mod ndjson;
 mod observe;
 mod openapi;
@@ -21,11 +22,13 @@ mod v1;
 use std::sync::Arc;
 
 use brownie_auth::{Passwords, Tokens};
+use brownie_cache::{Cache, Throttle};
 use brownie_domain::{Clock, IdSource};
 use brownie_metrics::Exporter;
 use brownie_persistence::Store;
 
 pub use edges::Origins;
+pub use limits::Limits;
 pub use openapi::document as openapi_document;
 pub use problem::{Code, FieldError, Problem};
 pub use service::{Listen, Service};
@@ -39,6 +42,12 @@ pub struct Deps {
     pub tokens: Tokens,
     /// Hashes and checks passwords.
     pub passwords: Passwords,
+    /// What instances share for a short time.
+    pub cache: Cache,
+    /// Delays those who guess passwords.
+    pub throttle: Throttle,
+    /// How much anybody may ask for.
+    pub limits: Limits,
     /// Prints the metrics.
     pub exporter: Exporter,
     /// Tells the time.

@@ -81,6 +81,7 @@ fn finish<B: MessageBody + 'static>(
     for (name, value) in response.headers() {
         let stays = name == header::ALLOW
             || name == header::VARY
+            || name.as_str().starts_with("ratelimit")
             || name.as_str().starts_with("access-control-");
         if stays {
             answer.headers_mut().append(name.clone(), value.clone());

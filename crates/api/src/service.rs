@@ -18,7 +18,7 @@ use tokio::{
     sync::watch,
 };
 
-use crate::{Code, Deps, Origins, Problem, access, body, edges, health, observe, routes};
+use crate::{Code, Deps, Origins, Problem, access, body, edges, health, limits, observe, routes};
 
 /// How to listen.
 #[derive(Debug)]
@@ -152,6 +152,7 @@ impl Service {
                 .app_data(shared.clone())
                 .app_data(closing.clone())
                 .app_data(web::PayloadConfig::new(body::MAX_BODY))
+                .wrap(from_fn(limits::limit))
                 .wrap(from_fn(access::identify))
                 .wrap(NormalizePath::trim())
                 .wrap(Compress::default())

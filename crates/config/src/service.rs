@@ -2,6 +2,8 @@
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
+use ipnet::IpNet;
+
 use crate::{Reader, Secret, Variable};
 
 const METADATA_HOST: Variable = Variable {
@@ -46,6 +48,27 @@ const METADATA_CORS_ORIGINS: Variable = Variable {
     secret: false,
     help: "Origins whose pages may call the API from a browser, as a JSON list; [] for none, [\"*\"] for all, without credentials.",
 };
+const METADATA_RATE_LIMIT: Variable = Variable {
+    name: "METADATA_RATE_LIMIT",
+    aliases: &[],
+    default: Some("30000"),
+    secret: false,
+    help: "Requests a minute that one user or API key may send; 0 for any number.",
+};
+const METADATA_RATE_LIMIT_ADDRESS: Variable = Variable {
+    name: "METADATA_RATE_LIMIT_ADDRESS",
+    aliases: &[],
+    default: Some("3000"),
+    secret: false,
+    help: "Requests a minute that may come from one address without a good credential; 0 for any number.",
+};
+const METADATA_TRUSTED_PROXIES: Variable = Variable {
+    name: "METADATA_TRUSTED_PROXIES",
+    aliases: &[],
+    default: Some(""),
+    secret: false,
+    help: "Networks of proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8, with commas between them.",
+};
 const METADATA_JWT_SECRET: Variable = Variable {
     name: "METADATA_JWT_SECRET",
     aliases: &[],
@@ -89,6 +112,9 @@ pub(crate) static VARIABLES: &[Variable] = &[
     WORKERS,
     METADATA_MAX_CONNECTIONS,
     METADATA_CORS_ORIGINS,
+    METADATA_RATE_LIMIT,
+    METADATA_RATE_LIMIT_ADDRESS,
+    METADATA_TRUSTED_PROXIES,
     METADATA_JWT_SECRET,
     METADATA_JWT_EXPIRES_MINUTES,
     BROWNIE_DATA_DIR,
@@ -111,6 +137,12 @@ pub struct ServiceSettings {
     pub max_connections: usize,
     /// Origins whose pages may call the API; `*` alone for all.
     pub cors_origins: Vec<String>,
+    /// Requests a minute that one principal may send; 0 for any number.
+    pub rate_limit: u32,
+    /// Requests a minute that one address may send without a credential; 0 for any number.
+    pub rate_limit_address: u32,
+    /// Proxies whose word about addresses is believed.
+    pub trusted_proxies: Vec<IpNet>,
     /// What signs access tokens.
     pub jwt_secret: Option<Secret>,
     /// How long an access token is good for.
@@ -152,6 +184,11 @@ impl ServiceSettings {
                 .filter(|connections| *connections > 0)
                 .unwrap_or(10_000),
             cors_origins: origins(reader),
+            rate_limit: reader.parse(&METADATA_RATE_LIMIT, "a whole number").unwrap_or_default(),
+            rate_limit_address: reader
+                .parse(&METADATA_RATE_LIMIT_ADDRESS, "a whole number")
+                .unwrap_or_default(),
+            trusted_proxies: proxies(reader),
             jwt_secret,
             jwt_lifetime: Duration::from_secs(60 * u64::from(minutes.unwrap_or(60))),
             data_dir: reader.text(&BROWNIE_DATA_DIR).unwrap_or_default().into(),
@@ -177,6 +214,22 @@ fn origins(reader: &mut Reader) -> Vec<String> {
         reader.problem(&METADATA_CORS_ORIGINS, why);
     }
     origins
+}
+
+/// Reads networks, or single addresses.
+fn proxies(reader: &mut Reader) -> Vec<IpNet> {
+    let text = reader.text(&METADATA_TRUSTED_PROXIES).unwrap_or_default();
+    let mut networks = Vec::new();
+    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        match part.parse().or_else(|_| part.parse::<IpAddr>().map(IpNet::from)) {
+            Ok(network) => networks.push(network),
+            Err(_) => {
+                let why = format!("{part:?} is no network, such as 10.0.0.0/8, and no address");
+                reader.problem(&METADATA_TRUSTED_PROXIES, why);
+            }
+        }
+    }
+    networks
 }
 
 /// How the programs log.

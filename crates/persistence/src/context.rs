@@ -33,7 +33,7 @@ impl Actor {
     }
 
     /// Whoever it is, if it has an id.
-    pub(crate) const fn id(self) -> Option<Uuid> {
+    pub const fn id(self) -> Option<Uuid> {
         match self {
             Self::User(id) => Some(id.as_uuid()),
             Self::ApiKey(id) => Some(id.as_uuid()),

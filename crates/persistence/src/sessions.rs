@@ -215,21 +215,13 @@ impl OrgScope<Writing> {
     /// Removes some sessions that ended before an instant, with their tokens. Returns how many:
     /// none when there are no more.
     pub(crate) async fn forget_sessions(&self, before: Timestamp) -> Result<u64> {
-        let values = || [self.org_id().as_uuid().into(), before.into()];
-        self.run(
-            "DELETE FROM refresh_tokens WHERE org_id = $1 AND session_id IN (
-                 SELECT id FROM sessions WHERE org_id = $1 AND expires_at < $2
-                 ORDER BY expires_at LIMIT 1000)",
-            values(),
-        )
-        .await?;
         let gone = self
             .run(
-                "DELETE FROM sessions WHERE org_id = $1 AND expires_at < $2 AND NOT EXISTS (
-                     SELECT FROM refresh_tokens t
-                     WHERE t.org_id = sessions.org_id AND t.session_id = sessions.id)
+                "DELETE FROM sessions WHERE org_id = $1 AND id IN (
+                     SELECT id FROM sessions WHERE org_id = $1 AND expires_at < $2
+                     ORDER BY expires_at LIMIT 1000)
                  RETURNING id",
-                values(),
+                [self.org_id().as_uuid().into(), before.into()],
             )
             .await?;
         Ok(gone.len() as u64)

@@ -11,7 +11,7 @@ CREATE TABLE sessions (
     CONSTRAINT sessions_pkey PRIMARY KEY (org_id, id),
     CONSTRAINT sessions_org_id_fkey FOREIGN KEY (org_id) REFERENCES organizations (id),
     CONSTRAINT sessions_org_id_user_id_fkey
-        FOREIGN KEY (org_id, user_id) REFERENCES users (org_id, id)
+        FOREIGN KEY (org_id, user_id) REFERENCES users (org_id, id) ON DELETE CASCADE
 );
 CREATE INDEX sessions_org_id_user_id_idx ON sessions (org_id, user_id);
 CREATE INDEX sessions_org_id_expires_at_idx ON sessions (org_id, expires_at);
@@ -27,7 +27,7 @@ CREATE TABLE refresh_tokens (
     CONSTRAINT refresh_tokens_pkey PRIMARY KEY (org_id, id),
     CONSTRAINT refresh_tokens_org_id_fkey FOREIGN KEY (org_id) REFERENCES organizations (id),
     CONSTRAINT refresh_tokens_org_id_session_id_fkey
-        FOREIGN KEY (org_id, session_id) REFERENCES sessions (org_id, id)
+        FOREIGN KEY (org_id, session_id) REFERENCES sessions (org_id, id) ON DELETE CASCADE
 );
 CREATE UNIQUE INDEX refresh_tokens_org_id_hash_key ON refresh_tokens (org_id, hash);
 CREATE INDEX refresh_tokens_org_id_session_id_idx ON refresh_tokens (org_id, session_id);

@@ -12,6 +12,7 @@ mod limits;
 mod permissions;
 mod repeat;
 mod resources;
+mod throttling;
 
 use anyhow::Result;
 use harness::{Client, Database, Postgres, Service};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix_web::{
     HttpMessage, HttpRequest,
     body::MessageBody,
-    dev::{ServiceRequest, ServiceResponse},
+    dev::{Extensions, ServiceRequest, ServiceResponse},
     http::header,
     middleware::Next,
     web,
@@ -49,6 +49,14 @@ pub(super) async fn identity_of(request: &HttpRequest) -> Option<Identity> {
         Ok(None) => refused(),
         Err(error) => Identity::Refused(error.into()),
     })
+}
+
+/// Returns who asks, if they have shown it.
+pub(crate) fn known(extensions: &Extensions) -> Option<&Principal> {
+    match extensions.get::<Identity>() {
+        Some(Identity::Known(principal)) => Some(principal),
+        _ => None,
+    }
 }
 
 /// The scheme's name is read in any case (RFC 9110 section 11.1).

@@ -16,7 +16,7 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
 use brownie_domain::{Action, OrganizationId, Reach, RequestId, TeamId};
 use brownie_persistence::{Error, OrgScope, OrgTx, Principal, Reading, Resource};
 
-pub(crate) use identity::identify;
+pub(crate) use identity::{identify, known};
 pub use permission::{Permission, perm};
 
 use crate::{

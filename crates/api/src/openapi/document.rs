@@ -23,6 +23,9 @@ pub fn document() -> &'static Value {
 /// What any request may meet, whatever it asks for.
 const ALWAYS: &[Code] = &[Code::Internal, Code::Unavailable];
 
+/// What whoever asks too much meets, below `/api/`.
+const LIMITED: &[Code] = &[Code::TooMany];
+
 /// The groups of operations, in the order in which a reader meets them.
 const TAGS: &[(&str, &str)] = &[
     ("auth", "Coming in: signing up, logging in, who am I."),
@@ -127,6 +130,9 @@ fn operation(
     let mut told = Operation::new(schemas);
     (route.describe)(&mut told);
     told.may_fail(ALWAYS.iter().chain(route.problems).copied());
+    if route.path.starts_with("/api/") {
+        told.may_fail(LIMITED.iter().copied());
+    }
     let mut parameters = path_parameters(route.path);
     parameters.append(&mut told.parameters);
     if route.path.contains('{') {

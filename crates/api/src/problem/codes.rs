@@ -101,6 +101,8 @@ codes! {
         "This Idempotency-Key was sent with another request before. Make up a new one for each request.";
     PreconditionRequired = "precondition_required", PRECONDITION_REQUIRED, "Precondition required",
         "Changes name the version they are made on: send the ETag you read as If-Match.";
+    TooMany = "too_many_requests", TOO_MANY_REQUESTS, "Too many requests",
+        "You ask too much, or too often for a log-in. Wait Retry-After seconds.";
     Internal = "internal", INTERNAL_SERVER_ERROR, "Internal error",
         "Something is wrong with us. The request id finds it in our logs.";
     Unavailable = "unavailable", SERVICE_UNAVAILABLE, "Unavailable",

@@ -12,12 +12,14 @@ impl From<Error> for Problem {
                 Self::with(Code::NotFound, format!("{resource} not found"))
             }
             Error::AlreadyExists { resource, field } => Self {
-                code: Code::AlreadyExists,
-                detail: format!("{resource} already exists with this {field}"),
                 errors: vec![super::FieldError {
                     pointer: format!("/{field}"),
                     detail: "is taken".to_owned(),
                 }],
+                ..Self::with(
+                    Code::AlreadyExists,
+                    format!("{resource} already exists with this {field}"),
+                )
             },
             Error::VersionConflict { resource, expected, actual } => Self::with(
                 Code::Stale,

@@ -34,10 +34,9 @@ pub struct Problem {
     code: Code,
     detail: String,
     errors: Vec<FieldError>,
+    /// How many seconds a client should wait before it tries again.
+    retry_after: u64,
 }
-
-/// How many seconds a client should wait before it tries again.
-const RETRY_AFTER: &str = "1";
 
 /// The document's media type.
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
@@ -65,12 +64,12 @@ pub(crate) struct ProblemDocument<'a> {
 impl Problem {
     /// A problem that its code says all about.
     pub fn new(code: Code) -> Self {
-        Self { code, detail: code.meaning().to_owned(), errors: Vec::new() }
+        Self::with(code, code.meaning())
     }
 
     /// A problem with words of its own. They reach the client.
     pub fn with(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), errors: Vec::new() }
+        Self { code, detail: detail.into(), errors: Vec::new(), retry_after: 1 }
     }
 
     /// A value that cannot be accepted.
@@ -80,7 +79,16 @@ impl Problem {
             code: Code::Invalid,
             detail: format!("{pointer} {detail}"),
             errors: vec![FieldError { pointer, detail }],
+            retry_after: 1,
         }
+    }
+
+    /// More than is allowed; the next is after `wait`.
+    pub(crate) fn too_many(wait: std::time::Duration) -> Self {
+        // Rounded up: who waits as told is let in.
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let detail = format!("Too many requests; the next may come in {seconds} s.");
+        Self { retry_after: seconds.max(1), ..Self::with(Code::TooMany, detail) }
     }
 
     /// The same, of one line among many; the first is 1.
@@ -102,7 +110,7 @@ impl Problem {
             Some(first) => format!("{} {}; nothing was written", first.pointer, first.detail),
             None => Code::Invalid.meaning().to_owned(),
         };
-        Self { code: Code::Invalid, detail, errors }
+        Self { errors, ..Self::with(Code::Invalid, detail) }
     }
 
     /// The problem that a bare status stands for: what actix answers without asking us.
@@ -133,17 +141,11 @@ impl Problem {
         let status = self.code.status();
         let mut response = HttpResponse::build(status);
         response.content_type(MEDIA_TYPE);
-        match status {
-            StatusCode::UNAUTHORIZED => {
-                response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
-            }
-            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
-                response.insert_header((header::RETRY_AFTER, RETRY_AFTER));
-            }
-            _ => {}
+        if status == StatusCode::UNAUTHORIZED {
+            response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
         }
-        if self.code == Code::InFlight {
-            response.insert_header((header::RETRY_AFTER, RETRY_AFTER));
+        if matches!(self.code, Code::InFlight | Code::TooMany | Code::Unavailable) {
+            response.insert_header((header::RETRY_AFTER, self.retry_after.to_string()));
         }
         let document = ProblemDocument {
             r#type: format!("/problems/{}", self.code.as_str()),

@@ -1,5 +1,7 @@
 //! `/auth`: coming in.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use actix_web::{HttpRequest, web};
 use brownie_auth::{Claims, Password, PasswordHash};
 use brownie_domain::{EmailAddress, FullName, OrganizationName, Slug, TeamName, Username};
@@ -12,6 +14,7 @@ use crate::{
     access::{Org, perm, request_id},
     answer::{Made, One, Plain},
     body::Body,
+    limits,
 };
 
 use super::users::UserView;
@@ -31,6 +34,9 @@ pub(crate) struct SignUpBody {
     organization_slug: Option<Slug>,
     team_name: TeamName,
 }
+
+/// For a socket without an address, which TCP does not have.
+const NOWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// Somebody who comes back.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -102,6 +108,9 @@ pub(crate) async fn log_in(
     Body(body): Body<LogInBody>,
 ) -> Result<Plain<TokenView>, Problem> {
     let LogInBody { email, password, organization } = body;
+    let address = limits::address_of(&request, &deps.limits.proxies).unwrap_or(NOWHERE);
+    let attempt =
+        deps.throttle.attempt(email.as_str(), address).await.map_err(Problem::too_many)?;
     let ctx = SystemContext::for_visitor(request_id(&request));
     let accounts = deps.store.system(&ctx).accounts(&email, organization.as_ref()).await?;
     if accounts.is_empty() {
@@ -116,7 +125,10 @@ pub(crate) async fn log_in(
     }
     match open.as_slice() {
         [] => Err(Problem::new(Code::WrongCredentials)),
-        [claims] => token(&deps, *claims).map(Plain),
+        [claims] => {
+            attempt.succeeded().await;
+            token(&deps, *claims).map(Plain)
+        }
         _ => Err(Problem::new(Code::OrganizationNeeded)),
     }
 }

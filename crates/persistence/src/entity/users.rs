@@ -29,6 +29,5 @@ super::table! {
 
 super::tenant_entity!(
     User, OrgId, secret PasswordHash,
-    referred by memberships.user_id, referred by incidents.assigned_to,
-    referred by sessions.user_id
+    referred by memberships.user_id, referred by incidents.assigned_to
 );

@@ -1,0 +1,148 @@
+//! How much anybody may ask for: a limit for each principal, and one for each address that has not
+//! shown who it is. Answers say what is left (draft-ietf-httpapi-ratelimit-headers).
+
+use std::{net::IpAddr, time::Duration};
+
+use actix_web::{
+    HttpMessage, HttpRequest,
+    body::{EitherBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
+    http::header::{HeaderMap, HeaderName, HeaderValue},
+    middleware::Next,
+    web,
+};
+use brownie_cache::{Decision, Key, Rule};
+use brownie_config::ServiceSettings;
+use ipnet::IpNet;
+
+use crate::{Deps, Problem, access};
+
+const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+/// Says who asks, as a proxy saw it.
+const FORWARDED_FOR: &str = "x-forwarded-for";
+
+/// How much may be asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Limits {
+    /// By one principal; none for any amount.
+    pub principal: Option<Rule>,
+    /// From one address by those who have not shown who they are; none for any amount.
+    pub address: Option<Rule>,
+    /// Whose word about addresses is believed.
+    pub proxies: Vec<IpNet>,
+}
+
+/// What the settings count in.
+const WINDOW: Duration = Duration::from_mins(1);
+
+impl Limits {
+    /// As the settings say.
+    pub fn of(settings: &ServiceSettings) -> Self {
+        let rule = |limit| (limit > 0).then(|| Rule::per(limit, WINDOW));
+        Self {
+            principal: rule(settings.rate_limit),
+            address: rule(settings.rate_limit_address),
+            proxies: settings.trusted_proxies.clone(),
+        }
+    }
+}
+
+/// Refuses what is too much. What is not the API, such as probes, is never too much.
+pub(crate) async fn limit<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
+    let known = match request.app_data::<web::Data<Deps>>() {
+        Some(deps) if request.path().starts_with("/api/") => {
+            key_of(request.request(), deps).map(|(key, rule)| (deps.cache.clone(), key, rule))
+        }
+        _ => None,
+    };
+    let Some((cache, key, rule)) = known else {
+        return Ok(next.call(request).await?.map_into_left_body());
+    };
+    let decision = cache.limit(&key, rule, 1).await;
+    let mut response = if decision.allowed {
+        next.call(request).await?.map_into_left_body()
+    } else {
+        let wait = decision.retry_after.unwrap_or_default();
+        request.error_response(Problem::too_many(wait)).map_into_right_body()
+    };
+    tell(response.headers_mut(), &decision);
+    Ok(response)
+}
+
+/// Returns whom the request counts for, and how much they may ask for.
+fn key_of(request: &HttpRequest, deps: &Deps) -> Option<(Key, Rule)> {
+    match access::known(&request.extensions()) {
+        Some(principal) => {
+            let id = principal.actor().id()?;
+            let key = Key::new("requests").of(principal.org_id()).id(id);
+            Some((key, deps.limits.principal?))
+        }
+        None => {
+            let address = address_of(request, &deps.limits.proxies)?;
+            Some((Key::new("requests").address(address), deps.limits.address?))
+        }
+    }
+}
+
+/// Returns who is at the other end: the peer, or, if that is a proxy we believe, whom it names. Of
+/// several names the last that is no such proxy: those before it are whatever the client said.
+pub(crate) fn address_of(request: &HttpRequest, proxies: &[IpNet]) -> Option<IpAddr> {
+    let peer = request.peer_addr()?.ip();
+    let is_proxy = |address: IpAddr| proxies.iter().any(|net| net.contains(&address));
+    if !is_proxy(peer) {
+        return Some(peer);
+    }
+    let named = request.headers().get_all(FORWARDED_FOR);
+    let named: Vec<&str> = named.filter_map(|value| value.to_str().ok()).collect();
+    let named = named.iter().flat_map(|line| line.split(','));
+    let mut client = peer;
+    for name in named.rev() {
+        let Ok(address) = name.trim().parse() else { break };
+        client = address;
+        if !is_proxy(address) {
+            break;
+        }
+    }
+    Some(client)
+}
+
+fn tell(headers: &mut HeaderMap, decision: &Decision) {
+    let policy = format!("\"default\";q={};w={}", decision.limit, WINDOW.as_secs());
+    let reset = decision.reset_after.as_secs_f64().ceil();
+    let left = format!("\"default\";r={};t={reset}", decision.remaining);
+    for (name, value) in [(RATELIMIT_POLICY, policy), (RATELIMIT, left)] {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(name, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    fn address(peer: &str, forwarded: &[&str]) -> String {
+        let mut request = TestRequest::default().peer_addr(format!("{peer}:1234").parse().unwrap());
+        for value in forwarded {
+            request = request.append_header((FORWARDED_FOR, *value));
+        }
+        let proxies = ["10.0.0.0/8".parse().unwrap()];
+        address_of(&request.to_http_request(), &proxies).unwrap().to_string()
+    }
+
+    #[test]
+    fn only_a_proxy_is_believed_and_only_about_its_own_client() {
+        assert_eq!(address("203.0.113.9", &["198.51.100.1"]), "203.0.113.9");
+        assert_eq!(address("10.0.0.1", &["198.51.100.1"]), "198.51.100.1");
+        assert_eq!(address("10.0.0.1", &["1.1.1.1, 198.51.100.1, 10.0.0.2"]), "198.51.100.1");
+        assert_eq!(address("10.0.0.1", &["1.1.1.1", "198.51.100.1"]), "198.51.100.1");
+        assert_eq!(address("10.0.0.1", &["nonsense"]), "10.0.0.1");
+        assert_eq!(address("10.0.0.1", &[]), "10.0.0.1");
+    }
+}
