@@ -1,8 +1,8 @@
-//! How the service listens, signs and logs.
+//! How the service listens and logs.
 
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{net::IpAddr, path::PathBuf};
 
-use crate::{Reader, Secret, Variable};
+use crate::{Reader, Variable};
 
 const METADATA_HOST: Variable = Variable {
     name: "METADATA_HOST",
@@ -32,20 +32,6 @@ const WORKERS: Variable = Variable {
     secret: false,
     help: "Threads that handle requests; as many as there are cores unless set.",
 };
-const METADATA_JWT_SECRET: Variable = Variable {
-    name: "METADATA_JWT_SECRET",
-    aliases: &[],
-    default: None,
-    secret: true,
-    help: "Signs access tokens: 32 characters or more, the same on every instance. brownie-standalone makes its own.",
-};
-const METADATA_JWT_EXPIRES_MINUTES: Variable = Variable {
-    name: "METADATA_JWT_EXPIRES_MINUTES",
-    aliases: &[],
-    default: Some("60"),
-    secret: false,
-    help: "Minutes that an access token is good for.",
-};
 const BROWNIE_DATA_DIR: Variable = Variable {
     name: "BROWNIE_DATA_DIR",
     aliases: &[],
@@ -68,19 +54,10 @@ const LOG_FORMAT: Variable = Variable {
     help: "json, or text for people; json unless set, text in brownie-standalone and brownie-migrator.",
 };
 
-pub(crate) static VARIABLES: &[Variable] = &[
-    METADATA_HOST,
-    METADATA_PORT,
-    METRICS_PORT,
-    WORKERS,
-    METADATA_JWT_SECRET,
-    METADATA_JWT_EXPIRES_MINUTES,
-    BROWNIE_DATA_DIR,
-    LOG_LEVEL,
-    LOG_FORMAT,
-];
+pub(crate) static VARIABLES: &[Variable] =
+    &[METADATA_HOST, METADATA_PORT, METRICS_PORT, WORKERS, BROWNIE_DATA_DIR, LOG_LEVEL, LOG_FORMAT];
 
-/// How the service listens and signs.
+/// How the service listens.
 #[derive(Debug, Clone)]
 pub struct ServiceSettings {
     /// The address to listen on.
@@ -91,35 +68,13 @@ pub struct ServiceSettings {
     pub metrics_port: u16,
     /// Threads that handle requests; none for as many as there are cores.
     pub workers: Option<usize>,
-    /// What signs access tokens.
-    pub jwt_secret: Option<Secret>,
-    /// How long an access token is good for.
-    pub jwt_lifetime: Duration,
     /// Where standalone keeps its files.
     pub data_dir: PathBuf,
 }
 
 impl ServiceSettings {
-    /// Reads the settings. What is wrong is a problem of `reader`'s; a missing key is one only if
-    /// `needs_key`.
-    pub fn read(reader: &mut Reader, needs_key: bool) -> Self {
-        let jwt_secret = reader.secret(&METADATA_JWT_SECRET);
-        match &jwt_secret {
-            Some(secret) if secret.expose().chars().count() < 32 => {
-                reader.problem(&METADATA_JWT_SECRET, "must have 32 characters or more");
-            }
-            None if needs_key => {
-                reader.problem(
-                    &METADATA_JWT_SECRET,
-                    "must be set, to 32 random characters or more (openssl rand -base64 48)",
-                );
-            }
-            _ => {}
-        }
-        let minutes = reader.parse::<u32>(&METADATA_JWT_EXPIRES_MINUTES, "a number of minutes");
-        if minutes == Some(0) {
-            reader.problem(&METADATA_JWT_EXPIRES_MINUTES, "must be 1 or more");
-        }
+    /// Reads the settings. What is wrong is a problem of `reader`'s.
+    pub fn read(reader: &mut Reader) -> Self {
         Self {
             host: reader
                 .parse(&METADATA_HOST, "an IP address")
@@ -127,8 +82,6 @@ impl ServiceSettings {
             port: reader.parse(&METADATA_PORT, "a port").unwrap_or_default(),
             metrics_port: reader.parse(&METRICS_PORT, "a port").unwrap_or_default(),
             workers: reader.parse(&WORKERS, "a whole number"),
-            jwt_secret,
-            jwt_lifetime: Duration::from_secs(60 * u64::from(minutes.unwrap_or(60))),
             data_dir: reader.text(&BROWNIE_DATA_DIR).unwrap_or_default().into(),
         }
     }

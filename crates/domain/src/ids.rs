@@ -55,6 +55,8 @@ macro_rules! ids {
 ids! {
     /// An agent configuration.
     AgentConfigId = "agent config id";
+    /// An API key, by which a service comes in.
+    ApiKeyId = "API key id";
     /// A row of the audit log.
     AuditId = "audit id";
     /// An event of the outbox.
@@ -65,6 +67,8 @@ ids! {
     OrganizationId = "organization id";
     /// One request, from its log lines to its audit rows.
     RequestId = "request id";
+    /// A log-in, from its first token to its last.
+    SessionId = "session id";
     /// A measured value.
     StatId = "stat id";
     /// A team.

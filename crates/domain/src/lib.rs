@@ -19,7 +19,8 @@ pub use change::Change;
 pub use clock::{Clock, IdSource, ManualClock, RandomIds, SeededIds, SystemClock, Timestamp};
 pub use document::{Document, Tags};
 pub use ids::{
-    AgentConfigId, AuditId, EventId, IncidentId, OrganizationId, RequestId, StatId, TeamId, UserId,
+    AgentConfigId, ApiKeyId, AuditId, EventId, IncidentId, OrganizationId, RequestId, SessionId,
+    StatId, TeamId, UserId,
 };
 pub use incident::{IllegalTransition, IncidentStatus, Progress};
 pub use kinds::{AgentType, ConfigStatus, ConfigType, Priority, Severity};
