@@ -6,12 +6,14 @@ mod jwks;
 mod jws;
 mod key_file;
 mod keys;
+mod oidc;
 mod password;
 mod random;
 mod secret;
 mod token;
 
 pub use keys::{BadKey, BadKeys, KeyRing};
+pub use oidc::{Begun, Identity, IssuerFault, Oidc, OidcError, OidcSetupError};
 pub use password::{Password, PasswordHash, Passwords, Verified};
 pub use secret::{ApiKey, ClientSecret, ForService, ForSession, Kind, RefreshToken, SecretHash};
 pub use token::{AccessToken, Claims, InvalidToken, Tokens};
