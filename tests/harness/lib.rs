@@ -8,6 +8,7 @@
 
 mod chaos;
 mod client;
+mod issuer;
 mod pgbouncer;
 mod postgres;
 mod redis;
@@ -16,6 +17,7 @@ mod world;
 
 pub use chaos::{ChaosProxy, Dice, Mode};
 pub use client::{Answer, Client, Stream};
+pub use issuer::{Callback, Issuer, Manner, OpenBao, OpenBaoOptions, OpenBaoTokens};
 pub use pgbouncer::{PgBouncer, PoolMode};
 pub use postgres::{Database, Postgres, TENANT_TABLES};
 pub use redis::Redis;

@@ -1,10 +1,22 @@
-//! Passwords and access tokens. No HTTP and no SQL: `brownie-api` brings the requests and the rows.
+//! Who somebody is: passwords, access tokens, secrets of clients, and log-ins by OpenID Connect. No
+//! SQL and no routes: `brownie-api` brings the requests and the rows. The one thing that is asked over
+//! the network is the issuer of OpenID Connect.
 
+mod jwks;
+mod jws;
+mod key_file;
+mod keys;
+mod oidc;
 mod password;
+mod random;
+mod secret;
 mod token;
 
-pub use password::{Password, PasswordHash, Passwords};
-pub use token::{AccessToken, Claims, InvalidToken, TokenKey, Tokens};
+pub use keys::{BadKey, BadKeys, KeyRing};
+pub use oidc::{Begun, Identity, IssuerFault, Oidc, OidcError, OidcSetupError};
+pub use password::{Password, PasswordHash, Passwords, Verified};
+pub use secret::{ApiKey, ClientSecret, ForService, ForSession, Kind, RefreshToken, SecretHash};
+pub use token::{AccessToken, Claims, InvalidToken, Tokens};
 
 /// Why a credential could not be made or checked. Not: why it was refused.
 #[derive(Debug, thiserror::Error)]

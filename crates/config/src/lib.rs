@@ -6,17 +6,30 @@
 
 mod cache;
 mod database;
+mod oidc;
 mod reader;
 mod secret;
 mod service;
+mod tokens;
 
 pub use cache::{CacheSettings, RedisSettings};
 pub use database::DatabaseSettings;
+pub use oidc::{OidcSettings, is_private_way};
 pub use reader::{Problem, Problems, Reader, Variable};
 pub use secret::Secret;
 pub use service::{LogSettings, ServiceSettings};
+pub use tokens::TokenSettings;
 
 /// Every variable of every program, in the order of `env.example`.
 pub fn all_variables() -> Vec<&'static Variable> {
-    [database::VARIABLES, cache::VARIABLES, service::VARIABLES].into_iter().flatten().collect()
+    [
+        database::VARIABLES,
+        cache::VARIABLES,
+        service::VARIABLES,
+        tokens::VARIABLES,
+        oidc::VARIABLES,
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

@@ -1,10 +1,10 @@
-//! How the service listens, signs and logs.
+//! How the service listens and logs.
 
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{net::IpAddr, path::PathBuf};
 
 use ipnet::IpNet;
 
-use crate::{Reader, Secret, Variable};
+use crate::{Reader, Variable};
 
 const METADATA_HOST: Variable = Variable {
     name: "METADATA_HOST",
@@ -69,20 +69,6 @@ const METADATA_TRUSTED_PROXIES: Variable = Variable {
     secret: false,
     help: "Networks of proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8, with commas between them.",
 };
-const METADATA_JWT_SECRET: Variable = Variable {
-    name: "METADATA_JWT_SECRET",
-    aliases: &[],
-    default: None,
-    secret: true,
-    help: "Signs access tokens: 32 characters or more, the same on every instance. brownie-standalone makes its own.",
-};
-const METADATA_JWT_EXPIRES_MINUTES: Variable = Variable {
-    name: "METADATA_JWT_EXPIRES_MINUTES",
-    aliases: &[],
-    default: Some("60"),
-    secret: false,
-    help: "Minutes that an access token is good for.",
-};
 const BROWNIE_DATA_DIR: Variable = Variable {
     name: "BROWNIE_DATA_DIR",
     aliases: &[],
@@ -115,14 +101,12 @@ pub(crate) static VARIABLES: &[Variable] = &[
     METADATA_RATE_LIMIT,
     METADATA_RATE_LIMIT_ADDRESS,
     METADATA_TRUSTED_PROXIES,
-    METADATA_JWT_SECRET,
-    METADATA_JWT_EXPIRES_MINUTES,
     BROWNIE_DATA_DIR,
     LOG_LEVEL,
     LOG_FORMAT,
 ];
 
-/// How the service listens and signs.
+/// How the service listens.
 #[derive(Debug, Clone)]
 pub struct ServiceSettings {
     /// The address to listen on.
@@ -143,35 +127,13 @@ pub struct ServiceSettings {
     pub rate_limit_address: u32,
     /// Proxies whose word about addresses is believed.
     pub trusted_proxies: Vec<IpNet>,
-    /// What signs access tokens.
-    pub jwt_secret: Option<Secret>,
-    /// How long an access token is good for.
-    pub jwt_lifetime: Duration,
     /// Where standalone keeps its files.
     pub data_dir: PathBuf,
 }
 
 impl ServiceSettings {
-    /// Reads the settings. What is wrong is a problem of `reader`'s; a missing key is one only if
-    /// `needs_key`.
-    pub fn read(reader: &mut Reader, needs_key: bool) -> Self {
-        let jwt_secret = reader.secret(&METADATA_JWT_SECRET);
-        match &jwt_secret {
-            Some(secret) if secret.expose().chars().count() < 32 => {
-                reader.problem(&METADATA_JWT_SECRET, "must have 32 characters or more");
-            }
-            None if needs_key => {
-                reader.problem(
-                    &METADATA_JWT_SECRET,
-                    "must be set, to 32 random characters or more (openssl rand -base64 48)",
-                );
-            }
-            _ => {}
-        }
-        let minutes = reader.parse::<u32>(&METADATA_JWT_EXPIRES_MINUTES, "a number of minutes");
-        if minutes == Some(0) {
-            reader.problem(&METADATA_JWT_EXPIRES_MINUTES, "must be 1 or more");
-        }
+    /// Reads the settings. What is wrong is a problem of `reader`'s.
+    pub fn read(reader: &mut Reader) -> Self {
         Self {
             host: reader
                 .parse(&METADATA_HOST, "an IP address")
@@ -189,8 +151,6 @@ impl ServiceSettings {
                 .parse(&METADATA_RATE_LIMIT_ADDRESS, "a whole number")
                 .unwrap_or_default(),
             trusted_proxies: proxies(reader),
-            jwt_secret,
-            jwt_lifetime: Duration::from_secs(60 * u64::from(minutes.unwrap_or(60))),
             data_dir: reader.text(&BROWNIE_DATA_DIR).unwrap_or_default().into(),
         }
     }

@@ -10,11 +10,11 @@ use std::{
 };
 
 use brownie_domain::{
-    AgentConfigId, Change, EventId, IncidentId, PageRequest, Role, StatId, TeamId, UserId, Version,
+    AgentConfigId, ApiKeyId, Change, EventId, IncidentId, PageRequest, Role, StatId, TeamId, UserId, Version,
 };
 use brownie_persistence::{
     AgentConfigFilter, AgentConfigPatch, AuditFilter, Created, Error, IncidentFilter,
-    IncidentPatch, OrganizationPatch, StatFilter, Store, SummaryRequest, TeamPatch, UserPatch,
+    IncidentPatch, NewApiKey, OrganizationPatch, StatFilter, Store, SummaryRequest, TeamPatch, UserPatch,
 };
 use harness::{Founded, Postgres, new_agent_config, new_incident, new_stat, new_team, new_user};
 use uuid::Uuid;
@@ -29,6 +29,7 @@ struct Theirs {
     stat: StatId,
     gone: Gone,
     event: EventId,
+    api_key: ApiKeyId,
 }
 
 #[derive(Clone, Copy)]
@@ -67,8 +68,27 @@ impl Theirs {
             stat: live.stat,
             gone,
             event: events[0].id,
+            api_key: make_key(store, org).await,
         }
     }
+}
+
+async fn make_key(store: &Store, org: &Founded) -> ApiKeyId {
+    let key = NewApiKey {
+        team_id: None,
+        name: "theirs".parse().unwrap(),
+        role: Role::Admin,
+        scopes: Vec::new(),
+        expires_at: None,
+    };
+    let made = store.write(&org.ctx, move |tx| {
+        let key = key.clone();
+        async move {
+            let id = tx.api_keys().next_id();
+            tx.api_keys().create(id, [1; 32], key).await
+        }
+    });
+    made.await.unwrap().id
 }
 
 async fn make(store: &Store, org: &Founded, home: TeamId, name: &'static str) -> Gone {
@@ -159,6 +179,9 @@ async fn walk(database: &harness::Database, url: &str) {
     finds_nothing!(covered, scope.incidents.get(theirs.incident));
     finds_nothing!(covered, scope.agent_configs.get(theirs.config));
     finds_nothing!(covered, scope.stats.get(theirs.stat));
+    finds_nothing!(covered, scope.api_keys.get(theirs.api_key));
+    assert!(scope.api_keys().list(page).await.unwrap().items.is_empty());
+    covered.insert("api_keys.list".to_owned());
     finds_nothing!(covered, scope.events.after(theirs.event));
     let about = AuditFilter { resource_id: Some(theirs.incident.as_uuid()), ..Default::default() };
     let log = scope.audit_log().list(about, page).await.unwrap();
@@ -274,6 +297,16 @@ async fn walk(database: &harness::Database, url: &str) {
     writes_nothing!(covered, ours, agent_configs.delete(config, v1));
     writes_nothing!(covered, ours, agent_configs.restore(gone.config, v2));
     writes_nothing!(covered, ours, agent_configs.live_or_deleted(gone.config));
+    let key = NewApiKey {
+        team_id: Some(team),
+        name: "x".parse().unwrap(),
+        role: Role::Admin,
+        scopes: Vec::new(),
+        expires_at: None,
+    };
+    writes_nothing!(covered, ours, api_keys.create(theirs.api_key, [0; 32], key.clone()));
+    writes_nothing!(covered, ours, api_keys.rotate(theirs.api_key, v1, [0; 32], None));
+    writes_nothing!(covered, ours, api_keys.revoke(theirs.api_key, v1));
     writes_nothing!(covered, ours, stats.create(team, new_stat("x")));
     writes_nothing!(covered, ours, stats.delete(stat, v1));
     writes_nothing!(covered, ours, stats.restore(gone.stat, v2));
