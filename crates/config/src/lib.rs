@@ -22,14 +22,8 @@ pub use tokens::TokenSettings;
 
 /// Every variable of every program, in the order of `env.example`.
 pub fn all_variables() -> Vec<&'static Variable> {
-    [
-        database::VARIABLES,
-        cache::VARIABLES,
-        service::VARIABLES,
-        tokens::VARIABLES,
-        oidc::VARIABLES,
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+    [database::VARIABLES, cache::VARIABLES, service::VARIABLES, tokens::VARIABLES, oidc::VARIABLES]
+        .into_iter()
+        .flatten()
+        .collect()
 }

@@ -158,14 +158,15 @@ impl SystemScope {
             Err(asked) => asked,
         };
         let session = match who {
-            Who::User(_, session) => session.map(|id| id.as_uuid()),
+            Who::User(_, session) => session,
             Who::ApiKey(_) => None,
         };
+        let by_session = session.map(|id| id.as_uuid());
         let now: Timestamp = self.store().sources().clock.now();
         let statement = Statement::from_sql_and_values(
             DbBackend::Postgres,
             USER,
-            [org_id.as_uuid().into(), user_id.as_uuid().into(), session.into(), now.into()],
+            [org_id.as_uuid().into(), user_id.as_uuid().into(), by_session.into(), now.into()],
         );
         let rows = self.store().engine().read(org_id, statement).await?;
         let Some(first) = rows.first() else { return Ok(None) };
@@ -181,7 +182,7 @@ impl SystemScope {
         let home = TeamId::from_uuid(first.try_get("home_team")?);
         let principal = Principal {
             org_id,
-            subject: Subject::User { id: user_id, home },
+            subject: Subject::User { id: user_id, home, session },
             role: user.read("role", first.try_get::<_, String>("role")?)?,
             memberships,
             scopes: Vec::new(),

@@ -1,6 +1,8 @@
 //! Who is asking, for whom, and why: what every access to rows begins with.
 
-use brownie_domain::{Action, ApiKeyId, OrganizationId, RequestId, Role, TeamId, UserId};
+use brownie_domain::{
+    Action, ApiKeyId, OrganizationId, RequestId, Role, SessionId, TeamId, UserId,
+};
 use uuid::Uuid;
 
 /// Who did something, as the audit log names them.
@@ -101,7 +103,7 @@ impl SystemContext {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Subject {
     /// A person, and the team they are at home in.
-    User { id: UserId, home: TeamId },
+    User { id: UserId, home: TeamId, session: Option<SessionId> },
     /// A program, and the one team that it is for, if there is one.
     ApiKey { id: ApiKeyId, team: Option<TeamId> },
 }
@@ -129,6 +131,14 @@ impl Principal {
     pub fn user_id(&self) -> Option<UserId> {
         match self.subject {
             Subject::User { id, .. } => Some(id),
+            Subject::ApiKey { .. } => None,
+        }
+    }
+
+    /// Returns the session that a user came by, if they came by one.
+    pub fn session_id(&self) -> Option<SessionId> {
+        match self.subject {
+            Subject::User { session, .. } => session,
             Subject::ApiKey { .. } => None,
         }
     }

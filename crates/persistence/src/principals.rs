@@ -90,7 +90,8 @@ mod tests {
     fn somebody() -> (OrganizationId, Admission) {
         let org_id = OrganizationId::from_uuid(Uuid::from_u128(1));
         let home = TeamId::from_uuid(Uuid::from_u128(3));
-        let subject = Subject::User { id: UserId::from_uuid(Uuid::from_u128(2)), home };
+        let subject =
+            Subject::User { id: UserId::from_uuid(Uuid::from_u128(2)), home, session: None };
         let (memberships, scopes) = (Vec::new(), Vec::new());
         let principal = Principal { org_id, subject, role: Role::Admin, memberships, scopes };
         (org_id, Admission::of_user(principal, 0))

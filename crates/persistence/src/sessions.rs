@@ -44,7 +44,8 @@ pub enum Refreshed {
 const TOGETHER: TimeDelta = TimeDelta::seconds(10);
 
 impl SystemScope {
-    /// Begins a session of a user who has shown who they are.
+    /// Begins a session of a user who has shown who they are. `refresh` is the SHA-256 of its first
+    /// refresh token.
     ///
     /// # Errors
     /// [`Error::NotFound`] when the user may not come in any more.
@@ -52,6 +53,7 @@ impl SystemScope {
         &self,
         org_id: OrganizationId,
         user_id: UserId,
+        session_id: SessionId,
         refresh: TokenHash,
         expires_at: Timestamp,
     ) -> Result<Session> {
@@ -61,7 +63,7 @@ impl SystemScope {
                 return Err(Error::NotFound { resource: Resource::User });
             }
             let now = tx.now();
-            let id = tx.new_id(now);
+            let id = session_id.as_uuid();
             let values = [
                 org_id.as_uuid().into(),
                 id.into(),
@@ -79,7 +81,7 @@ impl SystemScope {
             Ok(Session {
                 org_id,
                 user_id,
-                id: SessionId::from_uuid(id),
+                id: session_id,
                 generation: user.token_generation,
                 expires_at,
             })

@@ -156,6 +156,36 @@ impl SystemScope {
             .collect()
     }
 
+    /// Returns the users who are linked to somebody at an issuer of OpenID Connect, in one
+    /// organization or in all.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn linked_accounts(
+        &self,
+        issuer: &str,
+        subject: &str,
+        organization: Option<&Slug>,
+    ) -> Result<Vec<(OrganizationId, UserId)>> {
+        let statement = Statement::from_sql_and_values(
+            DbBackend::Postgres,
+            "SELECT org_id, id FROM linked_accounts($1, $2, $3, $4)",
+            [
+                issuer.into(),
+                subject.into(),
+                organization.map(|slug| slug.as_str().to_owned()).into(),
+                MAX_ACCOUNTS.into(),
+            ],
+        );
+        let rows = self.store.engine().read_unscoped(statement).await?;
+        rows.iter()
+            .map(|row| {
+                let org_id = OrganizationId::from_uuid(row.try_get("org_id")?);
+                Ok((org_id, UserId::from_uuid(row.try_get("id")?)))
+            })
+            .collect()
+    }
+
     /// Returns the names of the migrations that were applied, or an empty list for a database that
     /// was never migrated. `ledger` is the table that records them.
     ///

@@ -4,7 +4,7 @@ use brownie_domain::{
     AvatarUrl, Change, Document, EmailAddress, FullName, OrganizationId, Page, PageRequest,
     Position, Role, TeamId, UserId, Username, Version,
 };
-use sea_orm::{ActiveValue::Set, ColumnTrait, QueryFilter};
+use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, QueryFilter};
 
 use crate::{
     Error, OrgScope, Resource, Result, Writing,
@@ -213,6 +213,46 @@ impl Users<'_, Writing> {
         self.scope.update::<users::Entity>(id.as_uuid(), expected, changes).await?.try_into()
     }
 
+    /// Returns the stored hash of a user's password, if they have one.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such user.
+    pub async fn password_hash(&self, id: UserId) -> Result<Option<String>> {
+        Ok(self.scope.lock::<users::Entity>(id.as_uuid()).await?.password_hash)
+    }
+
+    /// Gives a user another password. What they had is not asked for.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such user.
+    pub async fn set_password(&self, id: UserId, password_hash: String) -> Result<User> {
+        let changes =
+            users::ActiveModel { password_hash: Set(Some(password_hash)), ..Default::default() };
+        self.write_credentials(id, changes).await
+    }
+
+    /// Links a user to somebody at an issuer of OpenID Connect.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], or [`Error::AlreadyExists`] when another user is linked to them.
+    pub async fn link(&self, id: UserId, issuer: String, subject: String) -> Result<User> {
+        let changes = users::ActiveModel {
+            oidc_provider: Set(Some(issuer)),
+            oidc_subject: Set(Some(subject)),
+            ..Default::default()
+        };
+        self.write_credentials(id, changes).await
+    }
+
+    /// Whoever is here may not have seen the version: what somebody comes in by is no part of what
+    /// is shown of them.
+    async fn write_credentials(&self, id: UserId, changes: users::ActiveModel) -> Result<User> {
+        let row = self.scope.lock::<users::Entity>(id.as_uuid()).await?;
+        let expected =
+            Stored { resource: Resource::User, id: row.id }.read("version", row.version)?;
+        self.scope.update::<users::Entity>(id.as_uuid(), expected, changes).await?.try_into()
+    }
+
     /// Deletes a user who is still at version `expected`. Their e-mail and username are free again.
     ///
     /// # Errors
@@ -266,7 +306,11 @@ impl Users<'_, Writing> {
                 .filter(users::Column::Role.eq(Role::Admin.as_str()))
                 .filter(users::Column::IsActive.eq(true))
                 // Whoever cannot log in administers nothing.
-                .filter(users::Column::PasswordHash.is_not_null())
+                .filter(
+                    Condition::any()
+                        .add(users::Column::PasswordHash.is_not_null())
+                        .add(users::Column::OidcSubject.is_not_null()),
+                )
         };
         let this = users::Column::Id.eq(id.as_uuid());
         if self.scope.one(admins().filter(this)).await?.is_none() {

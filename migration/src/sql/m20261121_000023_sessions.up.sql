@@ -35,5 +35,11 @@ CREATE INDEX refresh_tokens_org_id_session_id_idx ON refresh_tokens (org_id, ses
 -- Access tokens name the generation they are of: one step, and all of a user's are void.
 ALTER TABLE users ADD COLUMN token_generation bigint NOT NULL DEFAULT 0;
 
+-- Not led by org_id: at a log-in by an issuer the tenant is not known yet.
+CREATE INDEX users_oidc_subject_idx ON users (oidc_subject)
+    WHERE deleted_at IS NULL AND oidc_subject IS NOT NULL;
+-- An issuer is a URL.
+ALTER TABLE users ALTER COLUMN oidc_provider TYPE varchar(500);
+
 SELECT wall_in('sessions');
 SELECT wall_in('refresh_tokens');

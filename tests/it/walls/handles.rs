@@ -10,11 +10,13 @@ use std::{
 };
 
 use brownie_domain::{
-    AgentConfigId, ApiKeyId, Change, EventId, IncidentId, PageRequest, Role, StatId, TeamId, UserId, Version,
+    AgentConfigId, ApiKeyId, Change, EventId, IncidentId, PageRequest, Role, StatId, TeamId,
+    UserId, Version,
 };
 use brownie_persistence::{
     AgentConfigFilter, AgentConfigPatch, AuditFilter, Created, Error, IncidentFilter,
-    IncidentPatch, NewApiKey, OrganizationPatch, StatFilter, Store, SummaryRequest, TeamPatch, UserPatch,
+    IncidentPatch, NewApiKey, OrganizationPatch, StatFilter, Store, SummaryRequest, TeamPatch,
+    UserPatch,
 };
 use harness::{Founded, Postgres, new_agent_config, new_incident, new_stat, new_team, new_user};
 use uuid::Uuid;

@@ -14,6 +14,8 @@ super::table! {
     password_hash: Option<String>,
     is_active: bool,
     is_verified: bool,
+    oidc_subject: Option<String>,
+    oidc_provider: Option<String>,
     team_id: Uuid,
     role: String,
     preferences: Json,
