@@ -57,6 +57,8 @@ ids! {
     AgentConfigId = "agent config id";
     /// A row of the audit log.
     AuditId = "audit id";
+    /// A configuration.
+    ConfigId = "config id";
     /// An event of the outbox.
     EventId = "event id";
     /// An incident.
