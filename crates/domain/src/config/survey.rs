@@ -44,15 +44,15 @@ pub(super) fn parts(schema: &Value) -> Result<usize, Invalid> {
             )));
         }
     }
-    let mut survey = Survey { root: schema, known: HashMap::new(), open: HashSet::new() };
+    let mut survey = Survey { root: schema, known: HashMap::new(), begun: HashSet::new() };
     Ok(survey.measure(schema, 1)?.parts)
 }
 
 struct Survey<'a> {
     root: &'a Value,
     known: HashMap<*const Value, Extent>,
-    /// What is being measured, from the root to here.
-    open: HashSet<*const Value>,
+    /// What was begun. What was begun and is not known contains what is being measured.
+    begun: HashSet<*const Value>,
 }
 
 #[derive(Clone, Copy)]
@@ -71,7 +71,7 @@ impl<'a> Survey<'a> {
             return within(*known, level);
         }
         within(extent, level)?;
-        if !self.open.insert(std::ptr::from_ref(value)) {
+        if !self.begun.insert(std::ptr::from_ref(value)) {
             return Err(invalid("must not contain itself: a $ref leads back to where it is"));
         }
         let mut add = |inner: Extent| {
@@ -97,7 +97,6 @@ impl<'a> Survey<'a> {
             }
             _ => {}
         }
-        self.open.remove(&std::ptr::from_ref(value));
         self.known.insert(std::ptr::from_ref(value), extent);
         Ok(extent)
     }
@@ -179,5 +178,99 @@ pub(super) fn size(value: &Value) -> Size {
             members.iter().fold(own, |sum, (key, member)| inner(sum, key, member))
         }
         _ => own,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn refused(schema: &Value) -> String {
+        parts(schema).unwrap_err().to_string()
+    }
+
+    fn nested(times: usize, of: impl Fn(Value) -> Value) -> Value {
+        (0..times).fold(json!({}), |inner, _| of(inner))
+    }
+
+    #[test]
+    fn what_is_referred_to_counts_each_time() {
+        assert_eq!(parts(&json!({"type": "string"})), Ok(2));
+        // The object, $defs, a and its type, the list, two objects with a $ref and what it is.
+        let twice = json!({"$defs": {"a": {"type": "string"}}, "allOf": [
+            {"$ref": "#/$defs/a"}, {"$ref": "#/$defs/a"},
+        ]});
+        assert_eq!(parts(&twice), Ok(1 + 1 + 2 + 1 + 2 * (1 + 1 + 2)));
+    }
+
+    #[test]
+    fn a_reference_never_leads_out() {
+        for target in [
+            "https://example.com/schema",
+            "http://127.0.0.1:9/x",
+            "file:///etc/passwd",
+            "other.json",
+            "//example.com/x",
+            "#name",
+            "#/a%2Fb",
+            "urn:uuid:1",
+            "",
+        ] {
+            let error = refused(&json!({"properties": {"a": {"$ref": target}}}));
+            let expected = format!("must not lead out of itself by the $ref {target:?}");
+            assert!(error.contains(&expected), "{error}");
+        }
+        assert!(refused(&json!({"$ref": "#/$defs/none"})).contains("has nothing where"));
+        assert!(refused(&json!({"$defs": {"a": {"$id": "https://a.b/c"}}})).contains("$id"));
+        assert!(refused(&json!({"$dynamicRef": "#a"})).contains("$dynamicRef"));
+        assert!(parts(&json!({"$id": "https://a.b/c"})).is_ok());
+        // A property may have such a name.
+        let named = json!({"properties": {"$ref": {"type": "string"}, "$id": true}});
+        assert!(parts(&named).is_ok());
+    }
+
+    #[test]
+    fn what_would_take_forever_is_refused() {
+        for name in ["unevaluatedProperties", "unevaluatedItems"] {
+            assert!(refused(&json!({"allOf": [{name: false}]})).contains(name));
+        }
+        for value in [
+            json!({"$ref": "#"}),
+            json!({"properties": {"a": {"allOf": [{"$ref": "#"}, {"$ref": "#"}]}}}),
+            json!({"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}}),
+        ] {
+            assert!(refused(&value).contains("must not contain itself"));
+        }
+        let doubled = |levels: usize| {
+            let mut defs = serde_json::Map::new();
+            defs.insert("d0".to_owned(), json!({"type": "object"}));
+            for level in 1..=levels {
+                let below = json!({"$ref": format!("#/$defs/d{}", level - 1)});
+                defs.insert(format!("d{level}"), json!({"allOf": [below, below]}));
+            }
+            json!({"$defs": defs, "$ref": format!("#/$defs/d{levels}")})
+        };
+        assert!(refused(&doubled(40)).contains("at most 10000 values"));
+        assert!(parts(&doubled(6)).is_ok());
+        let deep = nested(70, |inner| json!({"not": inner}));
+        assert!(refused(&deep).contains("at most 64 levels"));
+        let below = || nested(40, |inner| json!({"not": inner}));
+        let twice = json!({"$defs": {"a": below()}, "properties": {"a": {"$ref": "#/$defs/a"}}});
+        assert!(parts(&twice).is_ok());
+        let above = (0..30).fold(json!({"$ref": "#/$defs/a"}), |inner, _| json!({"not": inner}));
+        let deep = json!({"$defs": {"a": below()}, "properties": {"a": above}});
+        assert!(refused(&deep).contains("at most 64 levels"));
+        let patterns: Vec<_> = (0..100).map(|n| json!({"pattern": n.to_string()})).collect();
+        assert!(refused(&json!({"allOf": patterns})).contains("a pattern 100"));
+        let patterns: serde_json::Map<_, _> =
+            (0..100).map(|n| (n.to_string(), json!(true))).collect();
+        assert!(refused(&json!({"patternProperties": patterns})).contains("a pattern 100"));
+        let chain: serde_json::Map<_, _> = (0..100)
+            .map(|n| (format!("d{n}"), json!({"$ref": format!("#/$defs/d{}", n + 1)})))
+            .chain([("d100".to_owned(), json!({}))])
+            .collect();
+        assert!(refused(&json!({"$defs": chain})).contains("at most 64 levels"));
     }
 }
