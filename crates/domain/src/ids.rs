@@ -65,6 +65,8 @@ ids! {
     ApiKeyId = "API key id";
     /// A row of the audit log.
     AuditId = "audit id";
+    /// A configuration.
+    ConfigId = "config id";
     /// An event of the outbox.
     EventId = "event id";
     /// An incident.

@@ -5,6 +5,7 @@
 
 mod change;
 mod clock;
+pub mod config;
 mod document;
 mod ids;
 mod incident;
@@ -20,8 +21,8 @@ pub use change::Change;
 pub use clock::{Clock, IdSource, ManualClock, RandomIds, SeededIds, SystemClock, Timestamp};
 pub use document::{Document, Tags};
 pub use ids::{
-    AgentConfigId, ApiKeyId, AuditId, EventId, IncidentId, OrganizationId, RequestId, SessionId,
-    StatId, TeamId, UserId,
+    AgentConfigId, ApiKeyId, AuditId, ConfigId, EventId, IncidentId, OrganizationId, RequestId,
+    SessionId, StatId, TeamId, UserId,
 };
 pub use incident::{IllegalTransition, IncidentStatus, Progress};
 pub use kinds::{AgentType, ConfigStatus, ConfigType, Priority, Severity};
