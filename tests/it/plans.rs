@@ -109,6 +109,10 @@ async fn every_look_up_and_list_uses_an_index_that_leads_with_the_organization()
             .await?,
         ),
     ];
+    let key = client.post("/api/v1/api-keys", &json!({"name": "k", "role": "viewer"})).await?;
+    anyhow::ensure!(key.status == 201, "{key:?}");
+    let things = things.into_iter().chain([("{key_id}", key.text("id").to_owned())]);
+    let things: Vec<(&str, String)> = things.collect();
     drop(first);
     admin.batch_execute(FILL).await?;
     admin.batch_execute("VACUUM ANALYZE").await?;

@@ -17,6 +17,7 @@ const NOT_LED_BY_ORG_ID: &[(&str, &str)] = &[
     ("organizations_slug_key", "a slug names an organization in a URL: unique among all"),
     ("seaql_migrations_pkey", "sea-orm's ledger of migrations"),
     ("users_email_idx", "at log-in the organization is not known yet"),
+    ("users_oidc_subject_idx", "at log-in the organization is not known yet"),
 ];
 
 /// Partitions inherit what they have from their parent.

@@ -2,16 +2,12 @@
 //!
 //! Exit codes: 0 stopped as told, 1 failed, 2 settings that cannot be used.
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result, bail};
-use brownie_api::{Deps, Limits, Listen, Schema, SchemaRule, Service};
-use brownie_auth::{Passwords, TokenKey, Tokens};
-use brownie_cache::{Cache, Delays, Throttle};
-use brownie_config::{
-    CacheSettings, DatabaseSettings, LogSettings, Reader, Secret, ServiceSettings,
-};
-use brownie_domain::{RandomIds, RequestId, SystemClock};
+use brownie_api::{Deps, Listen, Schema, SchemaRule, Service, Settings};
+use brownie_config::{DatabaseSettings, LogSettings, Reader};
+use brownie_domain::RequestId;
 use brownie_metrics::Exporter;
 use brownie_migration::{LEDGER, Standing};
 use brownie_persistence::{PoolOptions, Store, SystemContext};
@@ -31,21 +27,12 @@ struct Args {
     wait: u64,
 }
 
-struct Settings {
-    database: DatabaseSettings,
-    service: ServiceSettings,
-    cache: CacheSettings,
-}
-
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
     let mut reader = Reader::from_process();
-    let settings = Settings {
-        database: DatabaseSettings::read(&mut reader, "brownie-server"),
-        service: ServiceSettings::read(&mut reader, true),
-        cache: CacheSettings::read(&mut reader),
-    };
+    let database = DatabaseSettings::read(&mut reader, "brownie-server");
+    let settings = Settings::read(&mut reader, true);
     let log = LogSettings::read(&mut reader, true);
     if args.print_config {
         for (name, value) in reader.effective() {
@@ -64,7 +51,7 @@ async fn main() -> ExitCode {
     for name in unknown {
         tracing::warn!(name, "nothing reads this variable; is it misspelt?");
     }
-    match run(settings, Duration::from_secs(args.wait)).await {
+    match run(database, settings, Duration::from_secs(args.wait)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("brownie-server: {error:#}");
@@ -73,10 +60,9 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(settings: Settings, wait: Duration) -> Result<()> {
-    let Settings { database, service, cache } = settings;
+async fn run(database: DatabaseSettings, settings: Settings, wait: Duration) -> Result<()> {
     // Before anything else: a port in use is said at once, not after the wait for a database.
-    let listen = Listen::on(&service)?;
+    let listen = Listen::on(&settings.service)?;
 
     let store = Store::new(&PoolOptions {
         max_connections: database.pool_size,
@@ -89,22 +75,8 @@ async fn run(settings: Settings, wait: Duration) -> Result<()> {
     check_footing(&store, database.allow_unwalled_role).await?;
 
     let exporter = Exporter::install().context("metrics cannot be recorded")?;
-    let secret = service.jwt_secret.clone().unwrap_or_else(|| Secret::new(""));
-    let cache = Cache::open(&cache, &secret)?;
-    tracing::info!(cache = %cache.check().await.detail, "what instances share");
-    let key = TokenKey::from_secret(secret.expose());
-    let deps = Deps {
-        store,
-        tokens: Tokens::new(&key, service.jwt_lifetime),
-        passwords: Passwords::new(std::thread::available_parallelism().map_or(1, usize::from)),
-        throttle: Throttle::new(cache.clone(), Delays::ACCOUNT, Delays::ADDRESS),
-        cache,
-        limits: Limits::of(&service),
-        exporter,
-        clock: Arc::new(SystemClock),
-        ids: Arc::new(RandomIds),
-        schema: SchemaRule { ledger: LEDGER, judge },
-    };
+    let schema = SchemaRule { ledger: LEDGER, judge };
+    let deps = Deps::of(store, &settings, exporter, schema).await?;
     let service = Service::new(listen, deps);
     tracing::info!(address = %service.address()?, "serving");
     service.run().await.context("the service stopped")

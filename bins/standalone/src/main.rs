@@ -5,16 +5,11 @@
 
 mod embedded;
 
-use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result};
-use brownie_api::{Deps, Limits, Listen, Schema, SchemaRule, Service};
-use brownie_auth::{Passwords, TokenKey, Tokens};
-use brownie_cache::{Cache, Delays, Throttle};
-use brownie_config::{
-    CacheSettings, DatabaseSettings, LogSettings, Reader, Secret, ServiceSettings,
-};
-use brownie_domain::{RandomIds, SystemClock};
+use brownie_api::{Deps, Listen, Schema, SchemaRule, Service, Settings};
+use brownie_config::{DatabaseSettings, LogSettings, Reader, Secret};
 use brownie_metrics::Exporter;
 use brownie_migration::{Database, LEDGER, Standing, apply};
 use brownie_persistence::{PoolOptions, Store};
@@ -38,7 +33,7 @@ struct Args {
 async fn main() -> ExitCode {
     let args = Args::parse();
     let mut reader = Reader::from_process();
-    let settings = ServiceSettings::read(&mut reader, false);
+    let settings = Settings::read(&mut reader, false);
     let log = LogSettings::read(&mut reader, false);
     if args.print_config {
         for (name, value) in reader.effective() {
@@ -62,16 +57,15 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(settings: ServiceSettings) -> Result<()> {
+async fn run(mut settings: Settings) -> Result<()> {
     let started = Instant::now();
-    let listen = Listen::on(&settings)?;
-    let data_dir = DataDir::open(&settings.data_dir)?;
-    let key = match &settings.jwt_secret {
-        Some(secret) => secret.clone(),
-        None => Secret::new(data_dir.key()?),
-    };
+    let listen = Listen::on(&settings.service)?;
+    let data_dir = DataDir::open(&settings.service.data_dir)?;
+    if settings.tokens.secret.is_none() && settings.tokens.keys_dir.is_none() {
+        settings.tokens.secret = Some(Secret::new(data_dir.key()?));
+    }
 
-    eprintln!("starting the embedded PostgreSQL in {} ...", settings.data_dir.display());
+    eprintln!("starting the embedded PostgreSQL in {} ...", settings.service.data_dir.display());
     let (database, data_dir) = tokio::task::spawn_blocking(move || {
         Embedded::start(&data_dir).map(|database| (database, data_dir))
     })
@@ -94,20 +88,8 @@ async fn run(settings: ServiceSettings) -> Result<()> {
         ..PoolOptions::new(url)
     })?;
     let exporter = Exporter::install().context("metrics cannot be recorded")?;
-    // One process shares with no other.
-    let cache = Cache::open(&CacheSettings::default(), &key)?;
-    let deps = Deps {
-        store,
-        tokens: Tokens::new(&TokenKey::from_secret(key.expose()), settings.jwt_lifetime),
-        passwords: Passwords::new(std::thread::available_parallelism().map_or(1, usize::from)),
-        throttle: Throttle::new(cache.clone(), Delays::ACCOUNT, Delays::ADDRESS),
-        cache,
-        limits: Limits::of(&settings),
-        exporter,
-        clock: Arc::new(SystemClock),
-        ids: Arc::new(RandomIds),
-        schema: SchemaRule { ledger: LEDGER, judge },
-    };
+    let schema = SchemaRule { ledger: LEDGER, judge };
+    let deps = Deps::of(store, &settings, exporter, schema).await?;
     let service = Service::new(listen, deps);
     welcome(service.address()?, started.elapsed());
     service.run().await.context("the service stopped")?;

@@ -66,11 +66,17 @@ impl Deleted {
     }
 }
 
-/// What is said of a deletion, in the original's words.
+/// What is said where there is nothing to show; of a deletion in the original's words.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Message {
     #[schemars(example = &"Team deleted successfully")]
     message: String,
+}
+
+impl Message {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into() }
+    }
 }
 
 /// A page of a list.
@@ -218,7 +224,7 @@ impl Responder for Deleted {
         if let Some(version) = self.version {
             response.insert_header((header::ETAG, etag(version)));
         }
-        response.json(Message { message: format!("{} deleted successfully", self.what) })
+        response.json(Message::new(format!("{} deleted successfully", self.what)))
     }
 }
 

@@ -7,6 +7,7 @@
 pub mod access;
 mod answer;
 pub mod body;
+mod compose;
 mod edges;
 mod health;
 mod limits;
@@ -21,12 +22,14 @@ mod v1;
 
 use std::sync::Arc;
 
-use brownie_auth::{Passwords, Tokens};
+use brownie_auth::{Oidc, Passwords, Tokens};
 use brownie_cache::{Cache, Throttle};
 use brownie_domain::{Clock, IdSource};
 use brownie_metrics::Exporter;
 use brownie_persistence::Store;
+use chrono::TimeDelta;
 
+pub use compose::{Settings, SetupError};
 pub use edges::Origins;
 pub use limits::Limits;
 pub use openapi::document as openapi_document;
@@ -40,6 +43,10 @@ pub struct Deps {
     pub store: Store,
     /// Signs and reads access tokens.
     pub tokens: Tokens,
+    /// Knows people by the word of an issuer, if one is set.
+    pub oidc: Option<Oidc>,
+    /// How long a session may be continued.
+    pub session_lifetime: TimeDelta,
     /// Hashes and checks passwords.
     pub passwords: Passwords,
     /// What instances share for a short time.

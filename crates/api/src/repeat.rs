@@ -96,17 +96,17 @@ impl<T: DeserializeOwned + 'static> FromRequest for Keyed<T> {
 
 /// An answer that can be kept and given again.
 pub(crate) trait Keep {
-    /// Returns it as it is kept.
+    /// Returns it as it is kept: without what is to be shown only once.
     fn keep(&self) -> Result<KeptAnswer, Problem>;
 }
 
 /// An answer that is given once, however often it is asked for.
 #[derive(Debug)]
 pub(crate) enum Once<A> {
-    /// To a request without a key.
-    Plain(A),
-    /// To one with a key: now, or before.
-    Kept { answer: KeptAnswer, replayed: bool },
+    /// It was done now.
+    Now(A),
+    /// It was done before, and answered so.
+    Before(KeptAnswer),
 }
 
 /// Does `work` in the unit of work `tx` unless it was done before.
@@ -119,18 +119,18 @@ where
     A: Keep,
     Fut: Future<Output = Result<A, Problem>>,
 {
-    let Some(request) = request else { return work().await.map(Once::Plain) };
+    let Some(request) = request else { return work().await.map(Once::Now) };
     let claim = tx.claim(request).await.map_err(|error| match error {
         Error::Locked => Problem::new(Code::InFlight),
         other => other.into(),
     })?;
     match claim {
-        Claim::Done(answer) => Ok(Once::Kept { answer, replayed: true }),
+        Claim::Done(answer) => Ok(Once::Before(answer)),
         Claim::Taken => Err(Problem::new(Code::KeyReused)),
         Claim::New => {
-            let answer = work().await?.keep()?;
-            tx.keep(request, &answer).await?;
-            Ok(Once::Kept { answer, replayed: false })
+            let answer = work().await?;
+            tx.keep(request, &answer.keep()?).await?;
+            Ok(Once::Now(answer))
         }
     }
 }
@@ -167,13 +167,11 @@ impl<A: Responder<Body = BoxBody>> Responder for Once<A> {
 
     fn respond_to(self, request: &HttpRequest) -> HttpResponse {
         match self {
-            Self::Plain(answer) => answer.respond_to(request),
-            Self::Kept { answer, replayed } => {
+            Self::Now(answer) => answer.respond_to(request),
+            Self::Before(answer) => {
                 let mut response = respond(answer);
-                if replayed {
-                    let name = header::HeaderName::from_static(REPLAYED);
-                    response.headers_mut().insert(name, header::HeaderValue::from_static("true"));
-                }
+                let name = header::HeaderName::from_static(REPLAYED);
+                response.headers_mut().insert(name, header::HeaderValue::from_static("true"));
                 response
             }
         }

@@ -10,7 +10,7 @@ use crate::{
     openapi::{Operation, describe, pages as docs},
     problem::page as problem,
     v1::{
-        agent_configs, audit, auth, authz, events, incidents, incidents_bulk, members,
+        agent_configs, api_keys, audit, auth, authz, events, incidents, incidents_bulk, members,
         organizations, stats, stats_summary, teams, users,
     },
 };
@@ -76,6 +76,15 @@ pub fn table() -> Vec<Route> {
 
         POST   "/api/v1/auth/signup"                        - => auth::sign_up: "Found an organization and become its admin" AlreadyExists;
         POST   "/api/v1/auth/login"                         - => auth::log_in: "Log in with a password" WrongCredentials OrganizationNeeded;
+        POST   "/api/v1/auth/refresh"                       - => auth::tokens::refresh: "Continue a session" InvalidRefreshToken;
+        POST   "/api/v1/auth/logout"                        UsersRead => auth::tokens::log_out: "End this session";
+        POST   "/api/v1/auth/logout-all"                    UsersRead => auth::tokens::log_out_everywhere: "End all of my sessions";
+        GET    "/api/v1/auth/oidc/login"                    - => auth::oidc::log_in: "Log in by OpenID Connect" NotImplemented;
+        GET    "/api/v1/auth/oidc/callback"                 - => auth::oidc::callback: "Where the issuer sends a browser back" LogInRefused OrganizationNeeded NotImplemented;
+        POST   "/api/v1/auth/oidc/link"                     UsersRead => auth::oidc::link: "Link my account to who I am at the issuer" LogInRefused AlreadyExists NotImplemented;
+        GET    "/api/v1/okta/login"                         - => auth::oidc::log_in_by_url: "Where to log in by OpenID Connect" NotImplemented;
+        GET    "/api/v1/okta/callback"                      - => auth::oidc::callback: "Where the issuer sends a browser back" LogInRefused OrganizationNeeded NotImplemented;
+        GET    "/.well-known/jwks.json"                     - => auth::tokens::jwks: "The keys that sign access tokens";
         GET    "/api/v1/auth/me"                            UsersRead => auth::me: "Who am I";
 
         GET    "/api/v1/authz/explain"                      UsersRead => authz::explain: "What I may do, and why";
@@ -104,6 +113,8 @@ pub fn table() -> Vec<Route> {
         PUT    "/api/v1/users/{user_id}"                    UsersRead => users::update: "Change a user" AlreadyExists LimitReached LastAdmin;
         PATCH  "/api/v1/users/{user_id}"                    UsersRead => users::update: "Change a user" AlreadyExists LimitReached LastAdmin;
         DELETE "/api/v1/users/{user_id}"                    UsersWrite => users::delete: "Delete a user" LastAdmin;
+        POST   "/api/v1/users/{user_id}/password"           UsersRead => auth::password::change: "Change a password";
+        POST   "/api/v1/users/{user_id}/revoke-sessions"    UsersWrite => auth::password::revoke_sessions: "End all sessions of a user";
         POST   "/api/v1/users/{user_id}/restore"            UsersWrite => users::restore: "Bring a deleted user back" AlreadyExists LimitReached;
 
         GET    "/api/v1/teams/{team_id}/incidents"          IncidentsRead => incidents::list: "Incidents of a team, the newest first";
@@ -133,6 +144,12 @@ pub fn table() -> Vec<Route> {
         POST   "/api/v1/stats/{stat_id}/restore"            StatsDelete => stats::restore: "Bring a deleted value back";
 
         GET    "/api/v1/incidents/{incident_id}/timeline"   IncidentsRead => audit::timeline: "What happened to an incident";
+        GET    "/api/v1/api-keys"                           ApiKeysManage => api_keys::list: "API keys, the newest first";
+        POST   "/api/v1/api-keys"                           ApiKeysManage => api_keys::create: "Create an API key" AlreadyExists;
+        GET    "/api/v1/api-keys/{key_id}"                  ApiKeysManage => api_keys::get: "One API key";
+        POST   "/api/v1/api-keys/{key_id}/rotate"           ApiKeysManage => api_keys::rotate: "Give an API key another text";
+        DELETE "/api/v1/api-keys/{key_id}"                  ApiKeysManage => api_keys::revoke: "Revoke an API key";
+
         GET    "/api/v1/audit-log"                          AuditRead => audit::list: "Who did what";
         GET    "/api/v1/events"                             EventsRead => events::list: "Follow what happens";
     ]
@@ -205,7 +222,16 @@ mod tests {
         }
     }
 
-    const OPEN: &[&str] = &["/api/v1/auth/login", "/api/v1/auth/signup", "/api/v1/openapi.json"];
+    const OPEN: &[&str] = &[
+        "/api/v1/auth/login",
+        "/api/v1/auth/oidc/callback",
+        "/api/v1/auth/oidc/login",
+        "/api/v1/auth/refresh",
+        "/api/v1/auth/signup",
+        "/api/v1/okta/callback",
+        "/api/v1/okta/login",
+        "/api/v1/openapi.json",
+    ];
 
     #[test]
     fn what_is_below_api_is_for_those_we_know() {

@@ -38,7 +38,16 @@ pub(crate) static VARIABLES: &[Variable] = &[
     METADATA_JWT_KEYS_DIR,
     METADATA_JWT_SIGNING_KID,
     METADATA_JWT_EXPIRES_MINUTES,
+    METADATA_SESSION_DAYS,
 ];
+
+const METADATA_SESSION_DAYS: Variable = Variable {
+    name: "METADATA_SESSION_DAYS",
+    aliases: &[],
+    default: Some("30"),
+    secret: false,
+    help: "Days that a log-in may be continued for with refresh tokens.",
+};
 
 /// What signs access tokens, and for how long.
 #[derive(Debug, Clone)]
@@ -51,6 +60,8 @@ pub struct TokenSettings {
     pub signing_kid: Option<String>,
     /// How long an access token is good for.
     pub lifetime: Duration,
+    /// How long a log-in may be continued.
+    pub session_lifetime: Duration,
 }
 
 impl TokenSettings {
@@ -83,7 +94,12 @@ impl TokenSettings {
             reader.problem(&METADATA_JWT_EXPIRES_MINUTES, "must be 1 or more");
         }
         let lifetime = Duration::from_secs(60 * u64::from(minutes.unwrap_or(60)));
-        Self { secret, keys_dir, signing_kid, lifetime }
+        let days = reader.parse::<u32>(&METADATA_SESSION_DAYS, "a number of days");
+        if days.is_some_and(|days| !(1..=3650).contains(&days)) {
+            reader.problem(&METADATA_SESSION_DAYS, "must be 1 to 3650");
+        }
+        let session_lifetime = Duration::from_secs(86_400 * u64::from(days.unwrap_or(30)));
+        Self { secret, keys_dir, signing_kid, lifetime, session_lifetime }
     }
 }
 

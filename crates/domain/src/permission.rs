@@ -79,6 +79,8 @@ kinds! {
     /// Something that can be allowed. Those of organization scope are decided by the role in the
     /// organization, the others by the role in the team that the thing belongs to.
     Action("action") {
+        /// See, create, rotate and revoke API keys.
+        ApiKeysManage = "api_keys.manage",
         /// See who did what in the organization.
         AuditRead = "audit.read",
         /// See the organization.
@@ -148,6 +150,7 @@ impl Action {
             | Self::IncidentsDelete
             | Self::AgentConfigsDelete
             | Self::StatsDelete
+            | Self::ApiKeysManage
             | Self::AuditRead
             | Self::EventsRead => Role::Admin,
         }
@@ -162,6 +165,7 @@ impl Action {
             | Self::TeamsManage
             | Self::UsersRead
             | Self::UsersWrite
+            | Self::ApiKeysManage
             | Self::AuditRead
             | Self::EventsRead => Reach::Organization,
             Self::TeamsWrite

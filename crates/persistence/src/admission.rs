@@ -7,7 +7,9 @@ use sea_orm::{DbBackend, Statement};
 use uuid::Uuid;
 
 use crate::{
-    Principal, Resource, Result, SystemContext, SystemScope, context::Subject, patch::Stored,
+    OrgContext, OrgTx, Principal, Resource, Result, SystemContext, SystemScope,
+    context::{Actor, Subject},
+    patch::Stored,
     principals::Who,
 };
 
@@ -139,10 +141,12 @@ impl SystemScope {
 
     /// Notes that an API key was used, to the minute. What comes of it is nobody's concern.
     async fn note_use(&self, org_id: OrganizationId, id: ApiKeyId) {
-        let now = self.store().sources().clock.now();
-        let values = [org_id.as_uuid().into(), id.as_uuid().into(), now.into()];
-        let statement = Statement::from_sql_and_values(DbBackend::Postgres, NOTE_USE, values);
-        if let Err(error) = self.store().engine().read(org_id, statement).await {
+        let ctx = OrgContext { org_id, actor: Actor::ApiKey(id), request_id: self.request_id() };
+        let work = move |tx: OrgTx| async move {
+            let values = [org_id.as_uuid().into(), id.as_uuid().into(), tx.now().into()];
+            tx.run(NOTE_USE, values).await.map(drop)
+        };
+        if let Err(error) = self.store().write(&ctx, work).await {
             tracing::debug!(%error, "the use of an API key was not noted");
         }
     }

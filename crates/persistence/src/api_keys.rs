@@ -4,6 +4,7 @@ use brownie_domain::{
     Action, ApiKeyId, ConfigName, OrganizationId, Page, PageRequest, Position, Role, TeamId,
     Timestamp, Version,
 };
+use chrono::TimeDelta;
 use sea_orm::ActiveValue::Set;
 
 use crate::{
@@ -113,8 +114,8 @@ impl ApiKeys<'_, Writing> {
         self.scope.insert_as::<api_keys::Entity>(id.as_uuid(), row).await?.try_into()
     }
 
-    /// Gives a key that is still at version `expected` another secret. The one before is good until
-    /// `previous_until`, so that those who use it can be told.
+    /// Gives a key that is still at version `expected` another secret. The one before is good for
+    /// `grace` longer, so that those who use it can be told.
     ///
     /// # Errors
     /// [`Error::NotFound`] or [`Error::VersionConflict`].
@@ -123,8 +124,9 @@ impl ApiKeys<'_, Writing> {
         id: ApiKeyId,
         expected: Version,
         hash: TokenHash,
-        previous_until: Option<Timestamp>,
+        grace: Option<TimeDelta>,
     ) -> Result<ApiKey> {
+        let previous_until = grace.map(|grace| self.scope.now() + grace);
         let current = self.scope.get::<api_keys::Entity>(id.as_uuid()).await?;
         let changes = api_keys::ActiveModel {
             hash: Set(hash.to_vec()),

@@ -156,6 +156,31 @@ impl SystemScope {
             .collect()
     }
 
+    /// Stores an account's password by other parameters, if it is still the same password.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn renew_password_hash(&self, account: &Account, hash: String) -> Result<()> {
+        let account = account.clone();
+        let ctx = OrgContext {
+            org_id: account.org_id,
+            actor: Actor::User(account.user_id),
+            request_id: self.ctx.request_id,
+        };
+        self.store
+            .write(&ctx, move |tx| {
+                let (account, hash) = (account.clone(), hash.clone());
+                async move {
+                    let stored = tx.users().password_hash(account.user_id).await?;
+                    if stored.as_deref() == Some(account.password_hash.as_str()) {
+                        tx.users().set_password(account.user_id, hash).await?;
+                    }
+                    Ok(())
+                }
+            })
+            .await
+    }
+
     /// Returns the users who are linked to somebody at an issuer of OpenID Connect, in one
     /// organization or in all.
     ///

@@ -28,7 +28,17 @@ pub(super) fn body(method: &Method, path: &str) -> Option<Value> {
         return None;
     }
     Some(match (method.as_str(), path) {
-        ("POST", path) if path.ends_with("/restore") => return None,
+        ("POST", path)
+            if ["/restore", "/revoke-sessions", "/logout", "/logout-all"]
+                .iter()
+                .any(|end| path.ends_with(end)) =>
+        {
+            return None;
+        }
+        ("POST", path) if path.ends_with("/api-keys") => json!({"name": "New", "role": "viewer"}),
+        ("POST", path) if path.ends_with("/password") => json!({"new_password": "another horse"}),
+        ("POST", path) if path.ends_with("/link") => json!({"token": "x"}),
+        ("POST", path) if path.ends_with("/refresh") => json!({"refresh_token": "brt_x"}),
         ("POST", path) if path.ends_with("/teams") => json!({"name": "New", "slug": "new"}),
         ("POST", path) if path.ends_with("/members") => {
             json!({"user_id": "00000000-0000-7000-8000-000000000000"})

@@ -6,6 +6,14 @@ use reqwest::Method;
 
 use super::{Here, fill, good};
 
+/// What writes without naming anything writes what is the caller's own.
+const OWN: &[&str] = &[
+    "/api/v1/api-keys",
+    "/api/v1/auth/logout",
+    "/api/v1/auth/logout-all",
+    "/api/v1/auth/oidc/link",
+];
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_organizations_things_are_not_there() -> Result<()> {
     Box::pin(walk(Here::new().await?)).await
@@ -37,6 +45,9 @@ async fn walk(here: Here) -> Result<()> {
         }
         // What names nobody's thing answers with the caller's own, and shows none of theirs.
         if !route.path.contains('{') {
+            if OWN.contains(&route.path) && method == Method::POST {
+                continue;
+            }
             assert_eq!(method, Method::GET, "{}: what does it write, and whose?", route.path);
             let url = format!("{}{}", route.path, good::query(route.path));
             let answer = stranger.get(&url).await?;

@@ -1,5 +1,6 @@
 //! The API as clients meet it, on the real server with a real PostgreSQL.
 
+mod auth;
 mod bad_input;
 mod edges;
 mod events;
@@ -73,6 +74,13 @@ impl Here {
         self.service.client().log_in(&format!("{username}@people.example")).await
     }
 
+    /// Makes an API key, and returns its id and its text.
+    async fn api_key(&self, body: Value) -> Result<(String, String)> {
+        let answer = self.admin.post("/api/v1/api-keys", &body).await?;
+        anyhow::ensure!(answer.status == 201, "{answer:?} {}", self.service.log());
+        Ok((answer.text("id").to_owned(), answer.text("key").to_owned()))
+    }
+
     /// One of each thing, and the paths to them: what to put for each parameter of a route.
     async fn things(&self) -> Result<Vec<(&'static str, String)>> {
         let team = &self.team_id;
@@ -97,6 +105,7 @@ impl Here {
             ("{incident_id}", incident),
             ("{config_id}", config),
             ("{stat_id}", stat),
+            ("{key_id}", self.api_key(json!({"name": "first", "role": "viewer"})).await?.0),
             ("{code}", "not_found".to_owned()),
         ])
     }

@@ -25,7 +25,12 @@ async fn every_route_lets_in_whom_the_table_says() -> Result<()> {
     let nobody = here.service.client();
     let stranger = nobody.with_token("eyJhbGciOiJIUzI1NiJ9.e30.xxxx");
 
+    // Whoever asks these is out, or needs something besides a role.
+    let others = ["/auth/logout", "/auth/logout-all", "/auth/refresh"];
     for route in routes::table() {
+        if others.iter().any(|end| route.path.ends_with(end)) {
+            continue;
+        }
         let (method, path) = (Method::from_bytes(route.method.as_str().as_bytes())?, route.path);
         let url = fill(path, &things);
         let Some(action) = route.action else {
@@ -47,7 +52,8 @@ async fn every_route_lets_in_whom_the_table_says() -> Result<()> {
         {
             let status = ask(client, &method, path, &url).await?;
             // What is not changed by a role, but by whose profile it is.
-            let own_profile = path == "/api/v1/users/{user_id}" && action == Action::UsersRead;
+            let own_profile = action == Action::UsersRead
+                && ["/api/v1/users/{user_id}", "/api/v1/users/{user_id}/password"].contains(&path);
             let may = role.may(action);
             if own_profile && method != Method::GET {
                 assert!(matches!(status, 403 | 412 | 422), "{method} {path} as {role}: {status}");

@@ -81,7 +81,8 @@ async fn the_server_owns_nothing_and_the_public_may_nothing() {
             AND relkind IN ('r', 'p', 'S') AND pg_get_userbyid(relowner) <> 'brownie-migrator'
         UNION SELECT proname::text FROM pg_proc WHERE pronamespace = 'public'::regnamespace
             AND pg_get_userbyid(proowner) <> 'brownie-migrator'";
-    let of_lookup = ["login_accounts", "organization_ids"].map(str::to_owned).into();
+    let of_lookup =
+        ["linked_accounts", "login_accounts", "organization_ids"].map(str::to_owned).into();
     assert_eq!(names(&client, others).await, of_lookup, "not the owner's");
     let public = "SELECT relname::text FROM pg_class, aclexplode(relacl)
             WHERE grantee = 0 AND relnamespace = 'public'::regnamespace

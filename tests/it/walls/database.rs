@@ -112,7 +112,7 @@ async fn with_one_organization_no_row_of_another_can_be_read_changed_or_made() {
         assert_eq!(count(&two.server, &foreign).await, 0, "{table}");
         // What was recorded, nobody changes; the rest, not theirs.
         if !matches!(table.as_str(), "audit_log" | "outbox") {
-            let change = format!("UPDATE {table} SET created_at = now() WHERE {theirs}");
+            let change = format!("UPDATE {table} SET {column} = {column} WHERE {theirs}");
             assert_eq!(two.server.execute(&change, &[]).await.unwrap(), 0, "{table}");
         }
     }
@@ -239,6 +239,8 @@ async fn a_look_up_returns_what_it_is_for_and_nothing_else() {
         "users.created_at",
         "users.deleted_at",
         "users.email",
+        "users.oidc_provider",
+        "users.oidc_subject",
         "users.id",
         "users.is_active",
         "users.org_id",

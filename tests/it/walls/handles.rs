@@ -75,20 +75,20 @@ impl Theirs {
     }
 }
 
-async fn make_key(store: &Store, org: &Founded) -> ApiKeyId {
-    let key = NewApiKey {
-        team_id: None,
-        name: "theirs".parse().unwrap(),
+fn new_key(team_id: Option<TeamId>) -> NewApiKey {
+    NewApiKey {
+        team_id,
+        name: "a key".parse().unwrap(),
         role: Role::Admin,
         scopes: Vec::new(),
         expires_at: None,
-    };
-    let made = store.write(&org.ctx, move |tx| {
-        let key = key.clone();
-        async move {
-            let id = tx.api_keys().next_id();
-            tx.api_keys().create(id, [1; 32], key).await
-        }
+    }
+}
+
+async fn make_key(store: &Store, org: &Founded) -> ApiKeyId {
+    let made = store.write(&org.ctx, |tx| async move {
+        let id = tx.api_keys().next_id();
+        tx.api_keys().create(id, [0xff; 32], new_key(None)).await
     });
     made.await.unwrap().id
 }
@@ -283,6 +283,9 @@ async fn walk(database: &harness::Database, url: &str) {
     writes_nothing!(covered, ours, teams.restore(gone.team, v2));
     writes_nothing!(covered, ours, users.create(new_user("somebody", team, Role::Admin)));
     writes_nothing!(covered, ours, users.update(user, v1, UserPatch::default()));
+    writes_nothing!(covered, ours, users.password_hash(user));
+    writes_nothing!(covered, ours, users.set_password(user, "x".to_owned()));
+    writes_nothing!(covered, ours, users.link(user, "x".to_owned(), "x".to_owned()));
     writes_nothing!(covered, ours, users.delete(user, v1));
     writes_nothing!(covered, ours, users.restore(gone.user, v2));
     writes_nothing!(covered, ours, memberships.add(team, user, Role::Admin));
@@ -299,14 +302,7 @@ async fn walk(database: &harness::Database, url: &str) {
     writes_nothing!(covered, ours, agent_configs.delete(config, v1));
     writes_nothing!(covered, ours, agent_configs.restore(gone.config, v2));
     writes_nothing!(covered, ours, agent_configs.live_or_deleted(gone.config));
-    let key = NewApiKey {
-        team_id: Some(team),
-        name: "x".parse().unwrap(),
-        role: Role::Admin,
-        scopes: Vec::new(),
-        expires_at: None,
-    };
-    writes_nothing!(covered, ours, api_keys.create(theirs.api_key, [0; 32], key.clone()));
+    writes_nothing!(covered, ours, api_keys.create(theirs.api_key, [0; 32], new_key(Some(team))));
     writes_nothing!(covered, ours, api_keys.rotate(theirs.api_key, v1, [0; 32], None));
     writes_nothing!(covered, ours, api_keys.revoke(theirs.api_key, v1));
     writes_nothing!(covered, ours, stats.create(team, new_stat("x")));

@@ -10,7 +10,10 @@ use actix_web::{
     middleware::Next,
     web,
 };
-use brownie_persistence::{Error, OrgContext, OrgTx, Principal, Resource, Store, SystemContext};
+use brownie_auth::{ApiKey, Claims, InvalidToken, SecretHash};
+use brownie_persistence::{
+    Error, OrgContext, OrgTx, Principal, Resource, Store, SystemContext, SystemScope, TokenClaims,
+};
 
 use super::request_id;
 use crate::{
@@ -38,17 +41,64 @@ pub(crate) async fn identify<B: MessageBody>(
 }
 
 pub(super) async fn identity_of(request: &HttpRequest) -> Option<Identity> {
-    let header = request.headers().get(header::AUTHORIZATION)?;
-    let deps = request.app_data::<web::Data<Deps>>()?;
+    let (credential, deps) = (credential(request)?, request.app_data::<web::Data<Deps>>()?);
     let refused = || Identity::Refused(Problem::new(Code::Unauthenticated));
-    let Some(token) = header.to_str().ok().and_then(bearer) else { return Some(refused()) };
-    let Ok(claims) = deps.tokens.read(token) else { return Some(refused()) };
+    let Ok(credential) = credential else { return Some(refused()) };
     let system = deps.store.system(&SystemContext::for_visitor(request_id(request)));
-    Some(match system.principal(claims.org_id, claims.user_id).await {
+    Some(match principal(deps, &system, credential).await {
         Ok(Some(principal)) => Identity::Known(Box::new(principal)),
         Ok(None) => refused(),
-        Err(error) => Identity::Refused(error.into()),
+        Err(problem) => Identity::Refused(problem),
     })
+}
+
+/// Returns the credential that came with a request, if one did.
+fn credential(request: &HttpRequest) -> Option<Result<&str, InvalidToken>> {
+    if let Some(header) = request.headers().get(header::AUTHORIZATION) {
+        return Some(header.to_str().ok().and_then(bearer).ok_or(InvalidToken));
+    }
+    let header = request.headers().get("x-api-key")?;
+    let key = header.to_str().ok().filter(|text| ApiKey::is_meant_by(text));
+    Some(key.ok_or(InvalidToken))
+}
+
+/// Asks whom a credential names: an API key, a user by an access token of ours, or a user by a token
+/// of the issuer that we were told to believe.
+async fn principal(
+    deps: &Deps,
+    system: &SystemScope,
+    credential: &str,
+) -> Result<Option<Principal>, Problem> {
+    if ApiKey::is_meant_by(credential) {
+        let Ok(key) = credential.parse::<ApiKey>() else { return Ok(None) };
+        let Some(known) = system.api_key(key.org_id(), key.id()).await? else { return Ok(None) };
+        let shown = key.hash();
+        let good = known
+            .hashes
+            .iter()
+            .filter_map(|hash| <[u8; 32]>::try_from(hash.as_slice()).ok())
+            .any(|hash| SecretHash::from_stored(hash) == shown);
+        return Ok(good.then_some(known.principal));
+    }
+    if let Ok(claims) = deps.tokens.read(credential) {
+        let Claims { org_id, user_id, session_id, generation } = claims;
+        let claims = TokenClaims { org_id, user_id, session_id, generation };
+        return Ok(system.admit(claims).await?);
+    }
+    let Some(oidc) = &deps.oidc else { return Ok(None) };
+    let identity = match oidc.identify(credential).await {
+        Ok(identity) => identity,
+        Err(error) if error.is_callers() => return Ok(None),
+        Err(error) => {
+            tracing::warn!(error = %brownie_logging::chain(&error), "the issuer could not be asked");
+            return Err(Problem::new(Code::Unavailable));
+        }
+    };
+    let accounts = system.linked_accounts(&identity.issuer, &identity.subject, None).await?;
+    match accounts.as_slice() {
+        [(org_id, user_id)] => Ok(system.principal(*org_id, *user_id).await?),
+        _ => Ok(None),
+    }
 }
 
 /// Returns who asks, if they have shown it.

@@ -13,7 +13,7 @@ mod permission;
 use std::{future::Ready, marker::PhantomData, sync::Arc};
 
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
-use brownie_domain::{Action, OrganizationId, Reach, RequestId, TeamId};
+use brownie_domain::{Action, OrganizationId, Reach, RequestId, TeamId, UserId};
 use brownie_persistence::{Error, OrgScope, OrgTx, Principal, Reading, Resource};
 
 pub(crate) use identity::{identify, known};
@@ -77,6 +77,17 @@ impl<P: Permission> Org<P> {
     /// Returns who it is.
     pub fn principal(&self) -> &Principal {
         &self.caller.principal
+    }
+
+    /// Returns which user it is.
+    ///
+    /// # Errors
+    /// When it is an API key, for what is about a person.
+    pub fn user_id(&self) -> Result<UserId, Problem> {
+        self.caller.principal.user_id().ok_or_else(|| {
+            let why = "An API key is no user; /api/v1/authz/explain tells what it may do.";
+            Problem::with(Code::Forbidden, why)
+        })
     }
 
     /// Returns the organization.

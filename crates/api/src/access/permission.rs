@@ -25,6 +25,7 @@ pub mod perm {
     }
 
     permissions!(
+        ApiKeysManage,
         AuditRead,
         OrganizationRead,
         OrganizationWrite,

@@ -37,6 +37,7 @@ const TAGS: &[(&str, &str)] = &[
     ("incidents", "What went wrong, and how it goes on."),
     ("agent_configs", "How agents work for a team."),
     ("stats", "Measured values."),
+    ("api_keys", "Keys for programs."),
     ("audit", "Who did what."),
     ("events", "What happened in the organization, in order, to follow along."),
     ("health", "The service itself."),

@@ -63,6 +63,10 @@ codes! {
         "The request needs a valid access token: Authorization: Bearer ... . Log in for one.";
     WrongCredentials = "wrong_credentials", UNAUTHORIZED, "Incorrect email or password",
         "No active account has this e-mail and password. Whoever has accounts in several organizations sends \"organization\" with the slug of one.";
+    InvalidRefreshToken = "invalid_refresh_token", UNAUTHORIZED, "Invalid refresh token",
+        "The refresh token is none of ours, was used before, or its session is over. Log in again.";
+    LogInRefused = "log_in_refused", UNAUTHORIZED, "Log-in refused",
+        "The issuer's word does not let you in here. Begin the log-in again.";
     Forbidden = "forbidden", FORBIDDEN, "Not allowed",
         "Your role does not allow this. docs/permissions.md has the table.";
     NotFound = "not_found", NOT_FOUND, "Not found",
@@ -105,6 +109,8 @@ codes! {
         "You ask too much, or too often for a log-in. Wait Retry-After seconds.";
     Internal = "internal", INTERNAL_SERVER_ERROR, "Internal error",
         "Something is wrong with us. The request id finds it in our logs.";
+    NotImplemented = "not_implemented", NOT_IMPLEMENTED, "Not set up",
+        "Logging in by OpenID Connect is not implemented by this installation: no issuer is set.";
     Unavailable = "unavailable", SERVICE_UNAVAILABLE, "Unavailable",
         "The service cannot answer now, often because its database cannot. Try again after Retry-After seconds.";
 }

@@ -1,6 +1,7 @@
 //! The resources of version 1: for each, what comes in, what goes out, and a handler per verb.
 
 pub(crate) mod agent_configs;
+pub(crate) mod api_keys;
 pub(crate) mod audit;
 pub(crate) mod auth;
 pub(crate) mod authz;

@@ -44,6 +44,7 @@ pub(crate) fn settings(dir: &Path) -> TokenSettings {
         keys_dir: Some(dir.to_owned()),
         signing_kid: None,
         lifetime: Duration::from_mins(1),
+        session_lifetime: Duration::from_hours(24),
     }
 }
 

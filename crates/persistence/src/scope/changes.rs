@@ -47,11 +47,15 @@ pub(super) fn of_insert<E: TenantEntity>(row: &E::ActiveModel) -> Option<Value> 
     let mut changes = Map::new();
     for column in set_by_caller::<E>(row) {
         let ActiveValue::Set(value) = row.get(column) else { continue };
-        let after = sea_value_to_json_value(&value);
+        // Hashes are bytes, which are no JSON.
+        let after = match is_one_of(column, E::SECRETS) {
+            true if value == value.as_null() => Value::Null,
+            true => HIDDEN.into(),
+            false => sea_value_to_json_value(&value),
+        };
         if after.is_null() {
             continue;
         }
-        let after = if is_one_of(column, E::SECRETS) { HIDDEN.into() } else { after };
         changes.insert(column.as_str().to_owned(), json!({"after": after}));
     }
     (!changes.is_empty()).then_some(Value::Object(changes))

@@ -1,13 +1,17 @@
 //! `/auth`: coming in.
 
+pub(crate) mod oidc;
+pub(crate) mod password;
+pub(crate) mod tokens;
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use actix_web::{HttpRequest, web};
-use brownie_auth::{Claims, Password, PasswordHash};
+use brownie_auth::{Password, PasswordHash};
 use brownie_domain::{EmailAddress, FullName, OrganizationName, Slug, TeamName, Username};
-use brownie_persistence::{Error, Resource, SignUp, SystemContext};
+use brownie_persistence::{Account, Error, Resource, SignUp, SystemContext};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::{
     Code, Deps, Problem,
@@ -17,6 +21,7 @@ use crate::{
     limits,
 };
 
+use self::tokens::TokenView;
 use super::users::UserView;
 
 /// Somebody who founds an organization.
@@ -49,25 +54,9 @@ pub(crate) struct LogInBody {
     organization: Option<Slug>,
 }
 
-/// What lets somebody in (RFC 6749 section 5.1).
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Token")]
-pub(crate) struct TokenView {
-    access_token: String,
-    #[schemars(example = &"bearer")]
-    token_type: &'static str,
-    /// Seconds.
-    #[schemars(example = 3600)]
-    expires_in: u64,
-}
-
-fn token(deps: &Deps, claims: Claims) -> Result<TokenView, Problem> {
-    let token = deps.tokens.issue(claims, deps.clock.now())?;
-    Ok(TokenView {
-        access_token: token.expose().to_owned(),
-        token_type: "bearer",
-        expires_in: token.expires_in.as_secs(),
-    })
+/// Returns who is at the other end.
+fn address_of(deps: &Deps, request: &HttpRequest) -> IpAddr {
+    limits::address_of(request, &deps.limits.proxies).unwrap_or(NOWHERE)
 }
 
 pub(crate) async fn sign_up(
@@ -97,48 +86,50 @@ pub(crate) async fn sign_up(
         ),
         other => other.into(),
     })?;
-    token(&deps, Claims { org_id: user.org_id, user_id: user.id }).map(Made)
+    tokens::begin(&deps, &request, user.org_id, user.id).await.map(Made)
 }
 
-/// An account that is not there costs one password check, as most that are there do; one whose hash
-/// is older or stronger than ours, or several of one mailbox, take longer.
+/// Takes the same time whether or not there is such an account ([`brownie_auth::Passwords`]).
 pub(crate) async fn log_in(
     deps: web::Data<Deps>,
     request: HttpRequest,
     Body(body): Body<LogInBody>,
 ) -> Result<Plain<TokenView>, Problem> {
     let LogInBody { email, password, organization } = body;
-    let address = limits::address_of(&request, &deps.limits.proxies).unwrap_or(NOWHERE);
+    let address = address_of(&deps, &request);
     let attempt =
         deps.throttle.attempt(email.as_str(), address).await.map_err(Problem::too_many)?;
     let ctx = SystemContext::for_visitor(request_id(&request));
     let accounts = deps.store.system(&ctx).accounts(&email, organization.as_ref()).await?;
-    if accounts.is_empty() {
-        deps.passwords.verify_nothing(password.clone()).await?;
+    let hashes = accounts.iter().map(|account| PasswordHash::from_stored(&account.password_hash));
+    let verified = deps.passwords.verify_each(password.clone(), hashes.collect()).await?;
+    let mut open = accounts.iter().zip(verified).filter(|(_, verified)| verified.ok);
+    let Some((account, verified)) = open.next() else {
+        return Err(Problem::new(Code::WrongCredentials));
+    };
+    if open.next().is_some() {
+        return Err(Problem::new(Code::OrganizationNeeded));
     }
-    let mut open = Vec::new();
-    for account in accounts {
-        let hash = PasswordHash::from_stored(account.password_hash);
-        if deps.passwords.verify(password.clone(), hash).await? {
-            open.push(Claims { org_id: account.org_id, user_id: account.user_id });
-        }
+    attempt.succeeded().await;
+    let token = tokens::begin(&deps, &request, account.org_id, account.user_id).await?;
+    if verified.rehash {
+        renew_hash(&deps, &ctx, account, password).await;
     }
-    match open.as_slice() {
-        [] => Err(Problem::new(Code::WrongCredentials)),
-        [claims] => {
-            attempt.succeeded().await;
-            token(&deps, *claims).map(Plain)
-        }
-        _ => Err(Problem::new(Code::OrganizationNeeded)),
+    Ok(Plain(token))
+}
+
+/// Stores the password by today's parameters. A log-in does not fail because of it.
+async fn renew_hash(deps: &Deps, ctx: &SystemContext, account: &Account, password: Password) {
+    let renewed = async {
+        let hash = deps.passwords.hash(password).await?.into_stored();
+        Ok::<_, Problem>(deps.store.system(ctx).renew_password_hash(account, hash).await?)
+    };
+    if let Err(problem) = renewed.await {
+        tracing::warn!(%problem, user_id = %account.user_id, "a password was not hashed anew");
     }
 }
 
 pub(crate) async fn me(access: Org<perm::UsersRead>) -> Result<One<UserView>, Problem> {
-    let id = access.principal().user_id().ok_or_else(|| {
-        Problem::with(
-            Code::Forbidden,
-            "An API key is no user; /api/v1/authz/explain tells what it may do.",
-        )
-    })?;
+    let id = access.user_id()?;
     Ok(One(access.read().users().get(id).await?.into()))
 }

@@ -1,0 +1,82 @@
+//! `/users/{user_id}/password`: another password, and no session that the old one began.
+
+use actix_web::{HttpRequest, web};
+use brownie_auth::{Password, PasswordHash};
+use brownie_domain::{Action, UserId};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::address_of;
+use crate::{
+    Deps, Problem,
+    access::{Org, perm},
+    answer::{Message, Plain},
+    body::{Body, Path},
+};
+
+/// Another password.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PasswordChange {
+    /// The password so far; whoever changes their own sends it.
+    #[serde(default)]
+    current_password: Option<Password>,
+    new_password: Password,
+}
+
+/// Everybody changes their own password by showing the one before; an admin gives anybody another
+/// one. All sessions of the user end.
+pub(crate) async fn change(
+    access: Org<perm::UsersRead>,
+    deps: web::Data<Deps>,
+    request: HttpRequest,
+    Path(id): Path<UserId>,
+    Body(body): Body<PasswordChange>,
+) -> Result<Plain<Message>, Problem> {
+    if access.user_id()? == id {
+        show_the_one_before(&access, &deps, &request, id, body.current_password).await?;
+    } else {
+        access.require(Action::UsersWrite)?;
+    }
+    let hash = deps.passwords.hash(body.new_password).await?.into_stored();
+    access
+        .write(hash, move |tx, hash| async move {
+            tx.users().set_password(id, hash).await?;
+            Ok(tx.end_all_sessions(id).await?)
+        })
+        .await?;
+    Ok(Plain(Message::new("Password changed")))
+}
+
+async fn show_the_one_before(
+    access: &Org<perm::UsersRead>,
+    deps: &Deps,
+    request: &HttpRequest,
+    id: UserId,
+    shown: Option<Password>,
+) -> Result<(), Problem> {
+    let stored = access
+        .write((), move |tx, ()| async move { Ok(tx.users().password_hash(id).await?) })
+        .await?;
+    // Who came by an issuer has none to show.
+    let Some(stored) = stored else { return Ok(()) };
+    let wrong = || Problem::field("/current_password", "is not your password so far");
+    let shown = shown.ok_or_else(wrong)?;
+    let account = id.to_string();
+    let address = address_of(deps, request);
+    let attempt = deps.throttle.attempt(&account, address).await.map_err(Problem::too_many)?;
+    if !deps.passwords.verify(shown, PasswordHash::from_stored(stored)).await?.ok {
+        return Err(wrong());
+    }
+    attempt.succeeded().await;
+    Ok(())
+}
+
+/// Ends all sessions of a user.
+pub(crate) async fn revoke_sessions(
+    access: Org<perm::UsersWrite>,
+    Path(id): Path<UserId>,
+) -> Result<Plain<Message>, Problem> {
+    access.write((), move |tx, ()| async move { Ok(tx.end_all_sessions(id).await?) }).await?;
+    Ok(Plain(Message::new("All sessions ended")))
+}
