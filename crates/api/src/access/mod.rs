@@ -114,7 +114,7 @@ impl<P: Permission> Org<P> {
     }
 
     /// Runs a unit of work, which a client that goes away does not cut. It may be run again with the
-    /// same input, if nothing came of it the first time ([`Store::write`]).
+    /// same input, if nothing came of it the first time ([`brownie_persistence::Store::write`]).
     ///
     /// # Errors
     /// What `work` returned, or why it could not be committed.
@@ -205,7 +205,7 @@ impl<P: Permission> InTeam<P> {
     }
 
     /// Runs a unit of work, which a client that goes away does not cut. It may be run again with the
-    /// same input, if nothing came of it the first time ([`Store::write`]).
+    /// same input, if nothing came of it the first time ([`brownie_persistence::Store::write`]).
     ///
     /// # Errors
     /// When the role in the team does not permit it; what `work` returned; or why it could not be

@@ -5,7 +5,7 @@ use crate::{
     ConfigId, ConfigName, ConfigStatus, ConfigType, Document, Severity, Slug, TeamId, TeamName,
 };
 
-/// A configuration that may apply: what [`resolve`](super::resolve) needs of its row.
+/// A configuration that may apply: what [`resolve`](super::resolve()) needs of its row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Candidate {
     /// Its id. Of two that are as strong, the one with the greater id is stronger.

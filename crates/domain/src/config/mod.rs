@@ -2,7 +2,7 @@
 //!
 //! A configuration has a body ([`ConfigBody`], YAML or JSON as written), perhaps a
 //! [`ConfigSchema`] which its body must satisfy, and [`Pattern`]s that say what it is for.
-//! [`resolve`] is asked a [`Question`] and merges all that apply, the weakest first; its answer
+//! [`resolve()`] is asked a [`Question`] and merges all that apply, the weakest first; its answer
 //! says where each key came from and why each candidate did or did not apply. All of it is pure.
 //! The rules in prose, with an example: `docs/configuration.md`.
 
