@@ -85,6 +85,7 @@ impl MigratorTrait for Migrator {
             "m20261121_000022_incident_search",
             "m20261121_000023_sessions",
             "m20261121_000024_api_keys",
+            "m20261121_000025_config_bodies",
         ]
     }
 }

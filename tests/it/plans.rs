@@ -111,7 +111,14 @@ async fn every_look_up_and_list_uses_an_index_that_leads_with_the_organization()
     ];
     let key = client.post("/api/v1/api-keys", &json!({"name": "k", "role": "viewer"})).await?;
     anyhow::ensure!(key.status == 201, "{key:?}");
-    let things = things.into_iter().chain([("{key_id}", key.text("id").to_owned())]);
+    let config =
+        json!({"name": "c", "config_type": "team", "source_format": "json", "source": "{}"});
+    let config = client.post("/api/v1/configs", &config).await?;
+    anyhow::ensure!(config.status == 201, "{config:?}");
+    let things = things.into_iter().chain([
+        ("{key_id}", key.text("id").to_owned()),
+        ("{configuration_id}", config.text("id").to_owned()),
+    ]);
     let things: Vec<(&str, String)> = things.collect();
     drop(first);
     admin.batch_execute(FILL).await?;

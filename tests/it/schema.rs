@@ -153,7 +153,6 @@ async fn the_constraints_that_errors_name_exist() {
     // What no request can break: nothing writes these tables yet, or nothing but our own ids.
     let unwritten = [
         "api_key_uses_org_id_id_fkey",
-        "configs_org_id_team_id_fkey",
         "idempotency_keys_org_id_principal_id_route_key_key",
         "refresh_tokens_org_id_hash_key",
         "refresh_tokens_org_id_session_id_fkey",

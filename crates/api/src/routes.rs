@@ -10,8 +10,8 @@ use crate::{
     openapi::{Operation, describe, pages as docs},
     problem::page as problem,
     v1::{
-        agent_configs, api_keys, audit, auth, authz, events, incidents, incidents_bulk, members,
-        organizations, stats, stats_summary, teams, users,
+        agent_configs, api_keys, audit, auth, authz, configs, configs_resolve, events, incidents,
+        incidents_bulk, members, organizations, stats, stats_summary, teams, users,
     },
 };
 
@@ -133,6 +133,15 @@ pub fn table() -> Vec<Route> {
         PATCH  "/api/v1/agent-configs/{config_id}"          AgentConfigsWrite => agent_configs::update: "Change an agent configuration" AlreadyExists;
         DELETE "/api/v1/agent-configs/{config_id}"          AgentConfigsDelete => agent_configs::delete: "Delete an agent configuration";
         POST   "/api/v1/agent-configs/{config_id}/restore"  AgentConfigsDelete => agent_configs::restore: "Bring a deleted agent configuration back" AlreadyExists;
+
+        GET    "/api/v1/configs/resolve"                    ConfigsRead => configs_resolve::get: "What applies, and why" Invalid;
+        GET    "/api/v1/configs"                            ConfigsRead => configs::list: "Configurations, the newest first";
+        POST   "/api/v1/configs"                            ConfigsWrite => configs::create: "Create a configuration" LimitReached;
+        GET    "/api/v1/configs/{configuration_id}"         ConfigsRead => configs::get: "One configuration";
+        PUT    "/api/v1/configs/{configuration_id}"         ConfigsWrite => configs::update: "Change a configuration";
+        PATCH  "/api/v1/configs/{configuration_id}"         ConfigsWrite => configs::update: "Change a configuration";
+        DELETE "/api/v1/configs/{configuration_id}"         ConfigsWrite => configs::delete: "Delete a configuration";
+        POST   "/api/v1/configs/{configuration_id}/restore" ConfigsWrite => configs::restore: "Bring a deleted configuration back" LimitReached;
 
         GET    "/api/v1/teams/{team_id}/stats"              StatsRead => stats::list_of_team: "Values of a team, the newest first";
         POST   "/api/v1/teams/{team_id}/stats"              StatsWrite => stats::create: "Record a value";

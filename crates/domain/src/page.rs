@@ -16,6 +16,8 @@ kinds! {
         ApiKeys = "api_keys",
         /// The audit log of an organization.
         AuditLog = "audit_log",
+        /// Configurations of an organization.
+        Configs = "configs",
         /// Incidents of a team.
         Incidents = "incidents",
         /// The organizations that a caller sees.

@@ -111,6 +111,10 @@ kinds! {
         AgentConfigsWrite = "agent_configs.write",
         /// Delete and restore agent configurations.
         AgentConfigsDelete = "agent_configs.delete",
+        /// See configurations, and ask what applies.
+        ConfigsRead = "configs.read",
+        /// Create, change, delete and restore configurations.
+        ConfigsWrite = "configs.write",
         /// See statistics.
         StatsRead = "stats.read",
         /// Record statistics.
@@ -140,6 +144,7 @@ impl Action {
             | Self::UsersRead
             | Self::IncidentsRead
             | Self::AgentConfigsRead
+            | Self::ConfigsRead
             | Self::StatsRead => Role::Viewer,
             Self::IncidentsWrite | Self::AgentConfigsWrite | Self::StatsWrite => Role::Member,
             Self::OrganizationWrite
@@ -152,6 +157,7 @@ impl Action {
             | Self::StatsDelete
             | Self::ApiKeysManage
             | Self::AuditRead
+            | Self::ConfigsWrite
             | Self::EventsRead => Role::Admin,
         }
     }
@@ -167,6 +173,8 @@ impl Action {
             | Self::UsersWrite
             | Self::ApiKeysManage
             | Self::AuditRead
+            | Self::ConfigsRead
+            | Self::ConfigsWrite
             | Self::EventsRead => Reach::Organization,
             Self::TeamsWrite
             | Self::MembersWrite

@@ -11,6 +11,8 @@ pub enum Resource {
     AgentConfig,
     /// A key for programs.
     ApiKey,
+    /// A hierarchical configuration.
+    Config,
     /// An event.
     Event,
     /// An incident.
@@ -33,6 +35,7 @@ impl Resource {
         match self {
             Self::AgentConfig => "agent_config",
             Self::ApiKey => "api_key",
+            Self::Config => "config",
             Self::Event => "event",
             Self::Incident => "incident",
             Self::Membership => "membership",

@@ -43,6 +43,7 @@ mod admission;
 mod agent_configs;
 mod api_keys;
 mod audit;
+mod configs;
 mod context;
 mod engine;
 mod entity;
@@ -72,6 +73,7 @@ pub use agent_configs::{
 };
 pub use api_keys::{ApiKey, ApiKeys, NewApiKey};
 pub use audit::{AuditEntry, AuditFilter, AuditLog};
+pub use configs::{Config, ConfigFilter, ConfigPatch, Configs, NewConfig};
 pub use context::{Actor, OrgContext, Principal, SystemContext};
 pub use engine::Footing;
 pub use error::{Error, Resource, Result};

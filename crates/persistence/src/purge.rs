@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     OrgContext, OrgTx, Resource, Result, SystemScope,
-    entity::{agent_configs, api_keys, incidents, memberships, stats, teams, users},
+    entity::{agent_configs, api_keys, configs, incidents, memberships, stats, teams, users},
     scope::TenantEntity,
 };
 
@@ -24,8 +24,9 @@ pub struct Purged {
 }
 
 /// What belongs together first: whoever refers goes before what it refers to.
-const ORDER: [Resource; 7] = [
+const ORDER: [Resource; 8] = [
     Resource::ApiKey,
+    Resource::Config,
     Resource::Incident,
     Resource::AgentConfig,
     Resource::Membership,
@@ -55,6 +56,7 @@ macro_rules! of_table {
         match $resource {
             Resource::Incident => $scope.$verb::<incidents::Entity>($argument).await,
             Resource::ApiKey => $scope.$verb::<api_keys::Entity>($argument).await,
+            Resource::Config => $scope.$verb::<configs::Entity>($argument).await,
             Resource::AgentConfig => $scope.$verb::<agent_configs::Entity>($argument).await,
             Resource::Membership => $scope.$verb::<memberships::Entity>($argument).await,
             Resource::Stat => $scope.$verb::<stats::Entity>($argument).await,

@@ -11,6 +11,7 @@ const FIELDS: &[(&str, Resource, &str)] = &[
     ("agent_configs_org_id_team_id_name_key", Resource::AgentConfig, "name"),
     ("api_keys_org_id_name_key", Resource::ApiKey, "name"),
     ("api_keys_org_id_team_id_fkey", Resource::ApiKey, "team_id"),
+    ("configs_org_id_team_id_fkey", Resource::Config, "team_id"),
     ("incidents_org_id_assigned_to_fkey", Resource::Incident, "assigned_to"),
     ("incidents_org_id_idempotency_key_key", Resource::Incident, "idempotency_key"),
     ("incidents_org_id_team_id_fkey", Resource::Incident, "team_id"),

@@ -10,7 +10,7 @@ use sea_orm::{
 
 use crate::{
     Error, OrgScope, Resource, Result, Writing,
-    entity::{agent_configs, incidents, memberships, organizations, teams, users},
+    entity::{agent_configs, configs, incidents, memberships, organizations, teams, users},
     patch::{Stamps, Stored, change, set, stamps},
 };
 
@@ -85,6 +85,16 @@ impl<Mode> Teams<'_, Mode> {
     /// [`Error::NotFound`] when this organization has no such team, or it is deleted.
     pub async fn get(&self, id: TeamId) -> Result<Team> {
         self.scope.get::<teams::Entity>(id.as_uuid()).await?.try_into()
+    }
+
+    /// Returns a team by its slug.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when this organization has no such team, or it is deleted.
+    pub async fn by_slug(&self, slug: &Slug) -> Result<Team> {
+        let select = self.scope.select::<teams::Entity>();
+        let row = self.scope.one(select.filter(teams::Column::Slug.eq(slug.as_str()))).await?;
+        row.ok_or(Error::NotFound { resource: Resource::Team })?.try_into()
     }
 
     /// Returns the active teams, newest first.
@@ -166,6 +176,7 @@ impl Teams<'_, Writing> {
             scope
                 .delete_all::<agent_configs::Entity>(agent_configs::Column::TeamId.eq(row.id), at)
                 .await?;
+            scope.delete_all::<configs::Entity>(configs::Column::TeamId.eq(row.id), at).await?;
             scope
                 .delete_all::<memberships::Entity>(memberships::Column::TeamId.eq(row.id), at)
                 .await?;
@@ -192,6 +203,7 @@ impl Teams<'_, Writing> {
             scope
                 .restore_all::<agent_configs::Entity>(agent_configs::Column::TeamId.eq(row.id), at)
                 .await?;
+            scope.restore_all::<configs::Entity>(configs::Column::TeamId.eq(row.id), at).await?;
             let live = scope.select::<users::Entity>().select_only().column(users::Column::Id);
             let of_the_living = memberships::Column::TeamId
                 .eq(row.id)

@@ -36,6 +36,9 @@ pub(super) fn body(method: &Method, path: &str) -> Option<Value> {
             return None;
         }
         ("POST", path) if path.ends_with("/api-keys") => json!({"name": "New", "role": "viewer"}),
+        ("POST", path) if path.ends_with("/v1/configs") => json!({
+            "name": "New", "config_type": "team", "source_format": "json", "source": "{}",
+        }),
         ("POST", path) if path.ends_with("/password") => json!({"new_password": "another horse"}),
         ("POST", path) if path.ends_with("/link") => json!({"token": "x"}),
         ("POST", path) if path.ends_with("/refresh") => json!({"refresh_token": "brt_x"}),

@@ -12,6 +12,7 @@ const OWN: &[&str] = &[
     "/api/v1/auth/logout",
     "/api/v1/auth/logout-all",
     "/api/v1/auth/oidc/link",
+    "/api/v1/configs",
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,6 +2,7 @@
 
 mod auth;
 mod bad_input;
+mod configs;
 mod edges;
 mod events;
 mod good;
@@ -81,6 +82,15 @@ impl Here {
         Ok((answer.text("id").to_owned(), answer.text("key").to_owned()))
     }
 
+    /// Makes a configuration that is in use, for the whole organization.
+    async fn config(&self, name: &str, yaml: &str) -> Result<String> {
+        let body = json!({"name": name, "config_type": "organization", "status": "active",
+                          "source_format": "yaml", "source": yaml});
+        let answer = self.admin.post("/api/v1/configs", &body).await?;
+        anyhow::ensure!(answer.status == 201, "{answer:?} {}", self.service.log());
+        Ok(answer.text("id").to_owned())
+    }
+
     /// One of each thing, and the paths to them: what to put for each parameter of a route.
     async fn things(&self) -> Result<Vec<(&'static str, String)>> {
         let team = &self.team_id;
@@ -105,6 +115,7 @@ impl Here {
             ("{incident_id}", incident),
             ("{config_id}", config),
             ("{stat_id}", stat),
+            ("{configuration_id}", self.config("first", "a: 1").await?),
             ("{key_id}", self.api_key(json!({"name": "first", "role": "viewer"})).await?.0),
             ("{code}", "not_found".to_owned()),
         ])

@@ -210,6 +210,7 @@ async fn what_was_deleted_long_ago_is_removed_and_nothing_else() {
     let (before, go_on) = (SystemClock.now() - TimeDelta::days(30), CancellationToken::new());
     let expected = [
         (Resource::ApiKey, 0),
+        (Resource::Config, 0),
         (Resource::Incident, 1),
         (Resource::AgentConfig, 1),
         (Resource::Membership, 1),

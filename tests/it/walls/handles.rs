@@ -9,14 +9,15 @@ use std::{
     path::Path,
 };
 
+use brownie_domain::config::{BodyFormat, ConfigBody};
 use brownie_domain::{
-    AgentConfigId, ApiKeyId, Change, EventId, IncidentId, PageRequest, Role, StatId, TeamId,
-    UserId, Version,
+    AgentConfigId, ApiKeyId, Change, ConfigId, ConfigStatus, ConfigType, Document, EventId,
+    IncidentId, PageRequest, Role, StatId, Tags, TeamId, UserId, Version,
 };
 use brownie_persistence::{
-    AgentConfigFilter, AgentConfigPatch, AuditFilter, Created, Error, IncidentFilter,
-    IncidentPatch, NewApiKey, OrganizationPatch, StatFilter, Store, SummaryRequest, TeamPatch,
-    UserPatch,
+    AgentConfigFilter, AgentConfigPatch, AuditFilter, ConfigFilter, ConfigPatch, Created, Error,
+    IncidentFilter, IncidentPatch, NewApiKey, NewConfig, OrganizationPatch, StatFilter, Store,
+    SummaryRequest, TeamPatch, UserPatch,
 };
 use harness::{Founded, Postgres, new_agent_config, new_incident, new_stat, new_team, new_user};
 use uuid::Uuid;
@@ -32,6 +33,7 @@ struct Theirs {
     gone: Gone,
     event: EventId,
     api_key: ApiKeyId,
+    hierarchical: ConfigId,
 }
 
 #[derive(Clone, Copy)]
@@ -71,8 +73,36 @@ impl Theirs {
             gone,
             event: events[0].id,
             api_key: make_key(store, org).await,
+            hierarchical: make_config(store, org).await,
         }
     }
+}
+
+fn new_config(team_id: Option<TeamId>) -> NewConfig {
+    NewConfig {
+        team_id,
+        name: "a configuration".parse().unwrap(),
+        description: None,
+        config_type: ConfigType::Team,
+        status: ConfigStatus::Active,
+        name_pattern: None,
+        severity_pattern: None,
+        team_pattern: None,
+        body: ConfigBody::read(BodyFormat::Json, "{}".to_owned()).unwrap(),
+        schema: None,
+        config_version: None,
+        priority: 0,
+        is_global: false,
+        is_active: true,
+        tags: Tags::default(),
+        metadata: Document::default(),
+    }
+}
+
+async fn make_config(store: &Store, org: &Founded) -> ConfigId {
+    let made =
+        store.write(&org.ctx, |tx| async move { tx.configs().create(new_config(None)).await });
+    made.await.unwrap().id
 }
 
 fn new_key(team_id: Option<TeamId>) -> NewApiKey {
@@ -181,6 +211,14 @@ async fn walk(database: &harness::Database, url: &str) {
     finds_nothing!(covered, scope.incidents.get(theirs.incident));
     finds_nothing!(covered, scope.agent_configs.get(theirs.config));
     finds_nothing!(covered, scope.stats.get(theirs.stat));
+    finds_nothing!(covered, scope.configs.get(theirs.hierarchical));
+    assert!(scope.configs().list(ConfigFilter::default(), page).await.unwrap().items.is_empty());
+    assert!(scope.configs().candidates().await.unwrap().is_empty());
+    covered.extend(["configs.list".to_owned(), "configs.candidates".to_owned()]);
+    let slug = victim.store.org(&victim.ctx).teams().get(theirs.team).await.unwrap().slug;
+    let found = scope.teams().by_slug(&slug).await;
+    assert!(found.is_err() || found.is_ok_and(|team| team.org_id == ours.founder.org_id));
+    covered.insert("teams.by_slug".to_owned());
     finds_nothing!(covered, scope.api_keys.get(theirs.api_key));
     assert!(scope.api_keys().list(page).await.unwrap().items.is_empty());
     covered.insert("api_keys.list".to_owned());
@@ -302,6 +340,10 @@ async fn walk(database: &harness::Database, url: &str) {
     writes_nothing!(covered, ours, agent_configs.delete(config, v1));
     writes_nothing!(covered, ours, agent_configs.restore(gone.config, v2));
     writes_nothing!(covered, ours, agent_configs.live_or_deleted(gone.config));
+    writes_nothing!(covered, ours, configs.create(new_config(Some(team))));
+    writes_nothing!(covered, ours, configs.update(theirs.hierarchical, v1, ConfigPatch::default()));
+    writes_nothing!(covered, ours, configs.delete(theirs.hierarchical, v1));
+    writes_nothing!(covered, ours, configs.restore(theirs.hierarchical, v2));
     writes_nothing!(covered, ours, api_keys.create(theirs.api_key, [0; 32], new_key(Some(team))));
     writes_nothing!(covered, ours, api_keys.rotate(theirs.api_key, v1, [0; 32], None));
     writes_nothing!(covered, ours, api_keys.revoke(theirs.api_key, v1));

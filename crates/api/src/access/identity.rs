@@ -11,6 +11,7 @@ use actix_web::{
     web,
 };
 use brownie_auth::{ApiKey, Claims, InvalidToken, SecretHash};
+use brownie_cache::Cache;
 use brownie_persistence::{
     Error, OrgContext, OrgTx, Principal, Resource, Store, SystemContext, SystemScope, TokenClaims,
 };
@@ -121,6 +122,7 @@ pub(super) struct Caller {
     pub(super) principal: Principal,
     pub(super) ctx: OrgContext,
     pub(super) store: Store,
+    pub(super) cache: Cache,
 }
 
 impl Caller {
@@ -142,6 +144,7 @@ impl Caller {
         let caller = Self {
             ctx: principal.context(request_id(request)),
             store: deps.store.clone(),
+            cache: deps.cache.clone(),
             principal,
         };
         // Another organization's path is nobody's path.

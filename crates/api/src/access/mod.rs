@@ -95,6 +95,12 @@ impl<P: Permission> Org<P> {
         self.caller.principal.org_id()
     }
 
+    /// Says that something changed that answers kept in the cache depend on. Before the answer, so
+    /// that whoever has it is never shown anything older.
+    pub(crate) async fn changed(&self) {
+        self.caller.cache.bump(self.org_id()).await;
+    }
+
     /// Makes sure of a further permission, for what the signature cannot know.
     ///
     /// # Errors
@@ -188,6 +194,11 @@ impl<P: Permission> InTeam<P> {
     /// Returns the organization.
     pub fn org_id(&self) -> OrganizationId {
         self.caller.principal.org_id()
+    }
+
+    /// As [`Org::changed`].
+    pub(crate) async fn changed(&self) {
+        self.caller.cache.bump(self.org_id()).await;
     }
 
     /// Tells whether the role in the organization permits an action besides.

@@ -27,6 +27,8 @@ pub mod perm {
     permissions!(
         ApiKeysManage,
         AuditRead,
+        ConfigsRead,
+        ConfigsWrite,
         OrganizationRead,
         OrganizationWrite,
         TeamsRead,

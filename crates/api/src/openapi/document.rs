@@ -36,6 +36,7 @@ const TAGS: &[(&str, &str)] = &[
     ("users", "People. Each has a home team and a role in the organization."),
     ("incidents", "What went wrong, and how it goes on."),
     ("agent_configs", "How agents work for a team."),
+    ("configs", "Hierarchical configurations, and what applies of them."),
     ("stats", "Measured values."),
     ("api_keys", "Keys for programs."),
     ("audit", "Who did what."),

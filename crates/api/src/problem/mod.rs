@@ -83,6 +83,11 @@ impl Problem {
         }
     }
 
+    /// Several values that cannot be accepted.
+    pub(crate) fn fields(detail: impl Into<String>, errors: Vec<FieldError>) -> Self {
+        Self { errors, ..Self::with(Code::Invalid, detail) }
+    }
+
     /// More than is allowed; the next is after `wait`.
     pub(crate) fn too_many(wait: std::time::Duration) -> Self {
         // Rounded up: who waits as told is let in.

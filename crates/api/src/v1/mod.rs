@@ -5,6 +5,8 @@ pub(crate) mod api_keys;
 pub(crate) mod audit;
 pub(crate) mod auth;
 pub(crate) mod authz;
+pub(crate) mod configs;
+pub(crate) mod configs_resolve;
 pub(crate) mod events;
 pub(crate) mod incidents;
 pub(crate) mod incidents_bulk;

@@ -136,6 +136,7 @@ pub(crate) async fn update(
             move |tx, patch| async move { Ok(tx.teams().update(id, expected, patch).await?) },
         )
         .await?;
+    access.changed().await;
     Ok(One(TeamView::from(team)))
 }
 
@@ -147,6 +148,7 @@ pub(crate) async fn delete(
     let team = access
         .write((), move |tx, ()| async move { Ok(tx.teams().delete(id, expected).await?) })
         .await?;
+    access.changed().await;
     Ok(Deleted::at("Team", team.stamps.version))
 }
 
@@ -156,9 +158,11 @@ pub(crate) async fn restore(
     IfMatch(expected): IfMatch,
     key: Key,
 ) -> Result<Once<One<TeamView>>, Problem> {
-    access
+    let restored = access
         .once(key, (), move |tx, ()| async move {
             Ok(One(TeamView::from(tx.teams().restore(id, expected).await?)))
         })
-        .await
+        .await?;
+    access.changed().await;
+    Ok(restored)
 }

@@ -6,7 +6,7 @@ use regex::{Regex, RegexBuilder};
 use regex_syntax::ParserBuilder;
 use serde::{Deserialize, Serialize};
 
-use crate::Invalid;
+use crate::{Invalid, schema::described};
 
 /// A regular expression that matches in linear time: the syntax of the `regex` crate, without
 /// look-around and backreferences.
@@ -96,6 +96,12 @@ impl PartialEq for Pattern {
 }
 
 impl Eq for Pattern {}
+
+described!(Pattern, "A regular expression that must match the whole text, in linear time.", {
+    "type": "string",
+    "maxLength": Pattern::MAX,
+    "examples": ["cpu-.*"],
+});
 
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -132,3 +132,20 @@ impl Serialize for Reason {
         object.end()
     }
 }
+impl schemars::JsonSchema for Reason {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Reason".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "object",
+            "description": "Why a configuration does not apply.",
+            "required": ["code", "message"],
+            "properties": {
+                "code": { "type": "string", "examples": ["no_match"] },
+                "message": { "type": "string" },
+            },
+        })
+    }
+}

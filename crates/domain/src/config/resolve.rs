@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Candidate, Question, Reason, merge::Merged};
 use crate::{ConfigId, ConfigName, ConfigType, Document, Invalid};
 
 /// The answer to a [`Question`].
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Resolution {
     /// Everything that applies, merged.
     pub document: Document,
@@ -20,7 +21,7 @@ pub struct Resolution {
 }
 
 /// The configuration that a value came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Origin {
     /// Its id.
     pub id: ConfigId,
@@ -29,7 +30,7 @@ pub struct Origin {
 }
 
 /// What became of one candidate.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Verdict {
     /// Its id.
     pub id: ConfigId,
@@ -45,7 +46,7 @@ pub struct Verdict {
 }
 
 /// Whether a candidate applies.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Outcome {
     /// It does.
@@ -65,7 +66,7 @@ pub enum Outcome {
 }
 
 /// A key that a stronger configuration set or removed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Overridden {
     /// JSON pointer (RFC 6901).
     pub pointer: String,

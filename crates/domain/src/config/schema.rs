@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{clip, survey};
-use crate::{Document, Invalid};
+use crate::{Document, Invalid, schema::described};
 
 /// A JSON Schema: of draft 2020-12, unless its `$schema` names 2019-09, 7 or 6.
 ///
@@ -119,6 +119,12 @@ impl From<ConfigSchema> for Document {
         schema.document
     }
 }
+
+described!(ConfigSchema, "A JSON Schema without references elsewhere, recursion or unevaluated keywords.", {
+    "type": "object",
+    "additionalProperties": true,
+    "examples": [{ "type": "object" }],
+});
 
 impl PartialEq for ConfigSchema {
     fn eq(&self, other: &Self) -> bool {

@@ -67,6 +67,7 @@ pub(crate) use tenant_entity;
 
 pub(crate) mod agent_configs;
 pub(crate) mod api_keys;
+pub(crate) mod configs;
 pub(crate) mod incidents;
 pub(crate) mod memberships;
 pub(crate) mod organizations;
