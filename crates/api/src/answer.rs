@@ -141,6 +141,8 @@ fn revalidated(mut response: HttpResponseBuilder, etag: &str) -> HttpResponseBui
     response
         .insert_header((header::ETAG, etag))
         .insert_header((header::CACHE_CONTROL, "private, no-cache"))
+        // Of two people at one browser, neither is shown what was kept for the other.
+        .append_header((header::VARY, "Authorization, X-API-Key"))
         // A strong ETag names these bytes: compressed they would be others.
         .insert_header(header::ContentEncoding::Identity);
     response

@@ -1,7 +1,10 @@
 //! How much anybody may ask for: a limit for each principal, and one for each address that has not
 //! shown who it is. Answers say what is left (draft-ietf-httpapi-ratelimit-headers).
 
-use std::{net::IpAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use actix_web::{
     HttpMessage, HttpRequest,
@@ -48,13 +51,16 @@ impl Limits {
     }
 }
 
-/// Refuses what is too much. What is not the API, such as probes, is never too much.
+/// What probes and scrapers ask, as they spell it: another spelling (`/%6civez`) is counted.
+pub(crate) const UNLIMITED: &[&str] = &["/health", "/livez", "/metrics", "/readyz"];
+
+/// Refuses what is too much. Probes are never too much.
 pub(crate) async fn limit<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
     let known = match request.app_data::<web::Data<Deps>>() {
-        Some(deps) if request.path().starts_with("/api/") => {
+        Some(deps) if !UNLIMITED.contains(&request.path()) => {
             key_of(request.request(), deps).map(|(key, rule)| (deps.cache.clone(), key, rule))
         }
         _ => None,
@@ -91,7 +97,8 @@ fn key_of(request: &HttpRequest, deps: &Deps) -> Option<(Key, Rule)> {
 /// Returns who is at the other end: the peer, or, if that is a proxy we believe, whom it names. Of
 /// several names the last that is no such proxy: those before it are whatever the client said.
 pub(crate) fn address_of(request: &HttpRequest, proxies: &[IpNet]) -> Option<IpAddr> {
-    let peer = request.peer_addr()?.ip();
+    // A socket for both families shows IPv4 as ::ffff:a.b.c.d.
+    let peer = request.peer_addr()?.ip().to_canonical();
     let is_proxy = |address: IpAddr| proxies.iter().any(|net| net.contains(&address));
     if !is_proxy(peer) {
         return Some(peer);
@@ -101,13 +108,19 @@ pub(crate) fn address_of(request: &HttpRequest, proxies: &[IpNet]) -> Option<IpA
     let named = named.iter().flat_map(|line| line.split(','));
     let mut client = peer;
     for name in named.rev() {
-        let Ok(address) = name.trim().parse() else { break };
+        let Some(address) = named_address(name.trim()) else { break };
         client = address;
         if !is_proxy(address) {
             break;
         }
     }
     Some(client)
+}
+
+/// Reads an address, with or without a port.
+fn named_address(name: &str) -> Option<IpAddr> {
+    let with_port = || name.parse::<SocketAddr>().map(|address| address.ip());
+    name.parse::<IpAddr>().or_else(|_| with_port()).ok().map(|address| address.to_canonical())
 }
 
 fn tell(headers: &mut HeaderMap, decision: &Decision) {
@@ -143,6 +156,9 @@ mod tests {
         assert_eq!(address("10.0.0.1", &["1.1.1.1, 198.51.100.1, 10.0.0.2"]), "198.51.100.1");
         assert_eq!(address("10.0.0.1", &["1.1.1.1", "198.51.100.1"]), "198.51.100.1");
         assert_eq!(address("10.0.0.1", &["nonsense"]), "10.0.0.1");
+        assert_eq!(address("10.0.0.1", &["198.51.100.1:5678"]), "198.51.100.1");
+        assert_eq!(address("10.0.0.1", &["[2001:db8::1]:443"]), "2001:db8::1");
+        assert_eq!(address("[::ffff:10.0.0.1]", &["198.51.100.1"]), "198.51.100.1");
         assert_eq!(address("10.0.0.1", &[]), "10.0.0.1");
     }
 }

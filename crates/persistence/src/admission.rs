@@ -34,6 +34,8 @@ pub struct KnownKey {
     pub principal: Principal,
     /// The SHA-256 of each text that is good now.
     pub hashes: Vec<Vec<u8>>,
+    /// Whether the database was asked just now, and a use should be noted.
+    pub asked_now: bool,
 }
 
 /// An answer, as it is remembered.
@@ -134,13 +136,16 @@ impl SystemScope {
             hashes: [row.try_get("hash")?].into_iter().chain(previous).collect(),
         };
         self.store().principals().put(asked, Who::ApiKey(id), &admission);
-        let aside = Self::new(self.store().clone(), SystemContext::for_visitor(self.request_id()));
-        self.store().engine().spawn_aside(async move { aside.note_use(org_id, id).await });
-        Ok(Some(admission.into()))
+        Ok(Some(KnownKey { asked_now: true, ..admission.into() }))
     }
 
-    /// Notes that an API key was used, to the minute. What comes of it is nobody's concern.
-    async fn note_use(&self, org_id: OrganizationId, id: ApiKeyId) {
+    /// Notes aside that an API key was used, to the minute. What comes of it is nobody's concern.
+    pub fn note_use(&self, org_id: OrganizationId, id: ApiKeyId) {
+        let aside = Self::new(self.store().clone(), SystemContext::for_visitor(self.request_id()));
+        self.store().engine().spawn_aside(async move { aside.write_use(org_id, id).await });
+    }
+
+    async fn write_use(&self, org_id: OrganizationId, id: ApiKeyId) {
         let ctx = OrgContext { org_id, actor: Actor::ApiKey(id), request_id: self.request_id() };
         let work = move |tx: OrgTx| async move {
             let values = [org_id.as_uuid().into(), id.as_uuid().into(), tx.now().into()];
@@ -205,6 +210,6 @@ impl Admission {
 
 impl From<Admission> for KnownKey {
     fn from(known: Admission) -> Self {
-        Self { principal: known.principal, hashes: known.hashes }
+        Self { principal: known.principal, hashes: known.hashes, asked_now: false }
     }
 }

@@ -138,7 +138,7 @@ impl Records {
                     serde_json::json!(batch).into(),
                     ctx.org_id.as_uuid().into(),
                     ctx.actor.kind().into(),
-                    ctx.actor.user_id().map(|id| id.as_uuid()).into(),
+                    ctx.actor.id().into(),
                     ctx.actor.name().into(),
                     ctx.request_id.as_uuid().into(),
                 ],

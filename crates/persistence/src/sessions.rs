@@ -45,7 +45,7 @@ const TOGETHER: TimeDelta = TimeDelta::seconds(10);
 
 impl SystemScope {
     /// Begins a session of a user who has shown who they are. `refresh` is the SHA-256 of its first
-    /// refresh token.
+    /// refresh token; `shown` the hash that a password was found to fit, which must be theirs still.
     ///
     /// # Errors
     /// [`Error::NotFound`] when the user may not come in any more.
@@ -56,35 +56,41 @@ impl SystemScope {
         session_id: SessionId,
         refresh: TokenHash,
         expires_at: Timestamp,
+        shown: Option<String>,
     ) -> Result<Session> {
-        let work = move |tx: OrgTx| async move {
-            let user = tx.hold::<users::Entity>(user_id.as_uuid()).await?;
-            if !user.is_active {
-                return Err(Error::NotFound { resource: Resource::User });
-            }
-            let now = tx.now();
-            let id = session_id.as_uuid();
-            let values = [
-                org_id.as_uuid().into(),
-                id.into(),
-                user_id.as_uuid().into(),
-                now.into(),
-                expires_at.into(),
-            ];
-            tx.run(
+        let work = move |tx: OrgTx| {
+            let shown = shown.clone();
+            async move {
+                // Whoever ends all sessions, or changes the password, comes before or after this.
+                let user = tx.lock::<users::Entity>(user_id.as_uuid()).await?;
+                let is_another = shown.is_some() && shown != user.password_hash;
+                if !user.is_active || is_another {
+                    return Err(Error::NotFound { resource: Resource::User });
+                }
+                let now = tx.now();
+                let id = session_id.as_uuid();
+                let values = [
+                    org_id.as_uuid().into(),
+                    id.into(),
+                    user_id.as_uuid().into(),
+                    now.into(),
+                    expires_at.into(),
+                ];
+                tx.run(
                 "INSERT INTO sessions (org_id, id, user_id, created_at, last_used_at, expires_at)
                  VALUES ($1, $2, $3, $4, $4, $5)",
                 values,
             )
             .await?;
-            tx.store_refresh(id, refresh, now).await?;
-            Ok(Session {
-                org_id,
-                user_id,
-                id: session_id,
-                generation: user.token_generation,
-                expires_at,
-            })
+                tx.store_refresh(id, refresh, now).await?;
+                Ok(Session {
+                    org_id,
+                    user_id,
+                    id: session_id,
+                    generation: user.token_generation,
+                    expires_at,
+                })
+            }
         };
         self.store().write(&self.acting(org_id, Actor::User(user_id)), work).await
     }

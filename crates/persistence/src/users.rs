@@ -234,8 +234,13 @@ impl Users<'_, Writing> {
     /// Links a user to somebody at an issuer of OpenID Connect.
     ///
     /// # Errors
-    /// [`Error::NotFound`], or [`Error::AlreadyExists`] when another user is linked to them.
+    /// [`Error::NotFound`], or [`Error::AlreadyExists`] when another user is linked to them, or this
+    /// one to somebody else.
     pub async fn link(&self, id: UserId, issuer: String, subject: String) -> Result<User> {
+        let row = self.scope.lock::<users::Entity>(id.as_uuid()).await?;
+        if row.oidc_subject.is_some_and(|linked| linked != subject) {
+            return Err(Error::AlreadyExists { resource: Resource::User, field: "oidc_subject" });
+        }
         let changes = users::ActiveModel {
             oidc_provider: Set(Some(issuer)),
             oidc_subject: Set(Some(subject)),

@@ -7,7 +7,9 @@ ALTER TABLE configs
     ADD CONSTRAINT configs_source_format_check CHECK (source_format IN ('json', 'yaml'));
 -- The owner is walled in, too, and this is about all organizations.
 ALTER TABLE configs NO FORCE ROW LEVEL SECURITY;
-UPDATE configs SET source = coalesce(source, config_json::text, '{}'),
+UPDATE configs SET source = config_json::text WHERE config_json IS NOT NULL OR source IS NULL;
+UPDATE configs SET source_format = 'yaml' WHERE config_json IS NULL AND source IS NOT NULL;
+UPDATE configs SET source = coalesce(source, '{}'),
     config_json = coalesce(config_json, '{}');
 ALTER TABLE configs FORCE ROW LEVEL SECURITY;
 ALTER TABLE configs

@@ -185,6 +185,7 @@ async fn an_api_key_does_what_its_role_and_scopes_name_and_no_more() -> Result<(
 
     let by_key = here.admin.get("/api/v1/audit-log?action=incident.created").await?;
     assert_eq!(by_key.body["items"][0]["actor_kind"], "api_key");
+    assert!(by_key.body["items"][0]["actor_id"].is_string(), "{by_key:?}");
     let list = here.admin.get("/api/v1/api-keys").await?.body.to_string();
     assert!(!list.contains("bak_") && !list.contains("hash"), "{list}");
     Ok(())
@@ -282,7 +283,13 @@ async fn a_person_comes_in_by_an_issuer_after_linking_and_never_by_a_mailbox() -
     // A token of the issuer opens nothing before, and the account after linking.
     let by_token = nobody.with_token(&tokens.id_token);
     assert_eq!(status(&by_token).await?, 401);
-    let body = json!({"token": tokens.id_token});
+    let stolen = json!({"token": tokens.id_token});
+    assert_eq!(
+        here.admin.post("/api/v1/auth/oidc/link", &stolen).await?.status,
+        422,
+        "without the password"
+    );
+    let body = json!({"token": tokens.id_token, "current_password": "correct horse"});
     let linked = here.admin.post("/api/v1/auth/oidc/link", &body).await?;
     assert_eq!(linked.status, 200, "{linked:?}");
     assert_eq!(status(&by_token).await?, 200);
@@ -296,7 +303,7 @@ async fn a_person_comes_in_by_an_issuer_after_linking_and_never_by_a_mailbox() -
     assert_eq!(no_cookie.status, 401);
     let denied = nobody.get("/api/v1/auth/oidc/callback?error=access_denied").await?;
     assert_eq!((denied.status, denied.text("code")), (401, "log_in_refused"));
-    let body = json!({"token": "garbage"});
+    let body = json!({"token": "garbage", "current_password": "correct horse"});
     assert_eq!(here.admin.post("/api/v1/auth/oidc/link", &body).await?.status, 401);
     Ok(())
 }

@@ -54,6 +54,8 @@ async fn an_address_without_a_credential_has_its_own_limit() -> Result<()> {
         }
     }
     assert!((28..=32).contains(&seen[0]), "{seen:?}");
+    let spelt_otherwise = nobody.get("/%61pi/v1/auth/me").await?;
+    assert_eq!(spelt_otherwise.status, 429);
     assert_eq!(here.admin.get("/api/v1/auth/me").await?.status, 200, "who is known is not held up");
     Ok(())
 }

@@ -79,6 +79,9 @@ async fn principal(
             .iter()
             .filter_map(|hash| <[u8; 32]>::try_from(hash.as_slice()).ok())
             .any(|hash| SecretHash::from_stored(hash) == shown);
+        if good && known.asked_now {
+            system.note_use(key.org_id(), key.id());
+        }
         return Ok(good.then_some(known.principal));
     }
     if let Ok(claims) = deps.tokens.read(credential) {

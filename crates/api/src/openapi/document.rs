@@ -23,7 +23,7 @@ pub fn document() -> &'static Value {
 /// What any request may meet, whatever it asks for.
 const ALWAYS: &[Code] = &[Code::Internal, Code::Unavailable];
 
-/// What whoever asks too much meets, below `/api/`.
+/// What whoever asks too much meets.
 const LIMITED: &[Code] = &[Code::TooMany];
 
 /// The groups of operations, in the order in which a reader meets them.
@@ -132,7 +132,7 @@ fn operation(
     let mut told = Operation::new(schemas);
     (route.describe)(&mut told);
     told.may_fail(ALWAYS.iter().chain(route.problems).copied());
-    if route.path.starts_with("/api/") {
+    if !crate::limits::UNLIMITED.contains(&route.path) {
         told.may_fail(LIMITED.iter().copied());
     }
     let mut parameters = path_parameters(route.path);

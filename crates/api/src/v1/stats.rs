@@ -1,8 +1,8 @@
 //! `/teams/{team_id}/stats`, `/organizations/{org_id}/stats` and `/stats/{stat_id}`.
 
 use brownie_domain::{
-    AtLeast, Description, Document, List, MetricName, MetricType, OrganizationId, ShortLabel,
-    StatId, TeamId, Timestamp, Version,
+    Action, AtLeast, Description, Document, List, MetricName, MetricType, OrganizationId,
+    ShortLabel, StatId, TeamId, Timestamp, Version,
 };
 use brownie_persistence::{NewStat, OrgTx, Stat, StatFilter};
 use schemars::JsonSchema;
@@ -143,6 +143,7 @@ pub(crate) async fn list(
     access: Org<perm::OrganizationRead>,
     Query(query): Query<StatQuery>,
 ) -> Result<PageOf<StatView>, Problem> {
+    access.require(Action::StatsRead)?;
     let page = Paging::of(query.limit, query.cursor.as_deref(), List::Stats)?;
     let filter = StatFilter { visible_teams: access.principal().teams(), ..query.filter(None) };
     let stats = access.read().stats().list(filter, page).await?;

@@ -1,6 +1,6 @@
 //! `/teams/{team_id}/stats/summary` and `/organizations/{org_id}/stats/summary`: values in windows.
 
-use brownie_domain::{MetricName, MetricType, TeamId, Timestamp};
+use brownie_domain::{Action, MetricName, MetricType, TeamId, Timestamp};
 use brownie_persistence::{Bucket, StatFilter, SummaryRequest};
 use chrono::TimeDelta;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -152,6 +152,7 @@ pub(crate) async fn of_organization(
     access: Org<perm::OrganizationRead>,
     Query(query): Query<SummaryQuery>,
 ) -> Result<Plain<Summary>, Problem> {
+    access.require(Action::StatsRead)?;
     let mut request = query.request()?;
     request.filter.visible_teams = access.principal().teams();
     let buckets = access.read().stats().summary(request.clone()).await?;

@@ -86,7 +86,7 @@ pub(crate) async fn sign_up(
         ),
         other => other.into(),
     })?;
-    tokens::begin(&deps, &request, user.org_id, user.id).await.map(Made)
+    tokens::begin(&deps, &request, (user.org_id, user.id), None).await.map(Made)
 }
 
 /// Takes the same time whether or not there is such an account ([`brownie_auth::Passwords`]).
@@ -111,7 +111,8 @@ pub(crate) async fn log_in(
         return Err(Problem::new(Code::OrganizationNeeded));
     }
     attempt.succeeded().await;
-    let token = tokens::begin(&deps, &request, account.org_id, account.user_id).await?;
+    let (who, shown) = ((account.org_id, account.user_id), account.password_hash.clone());
+    let token = tokens::begin(&deps, &request, who, Some(shown)).await?;
     if verified.rehash {
         renew_hash(&deps, &ctx, account, password).await;
     }

@@ -8,13 +8,16 @@ use actix_web::{
     http::header,
     web,
 };
-use brownie_auth::{Begun, Oidc, OidcError};
+use brownie_auth::{Begun, Oidc, OidcError, Password};
 use brownie_domain::Slug;
 use brownie_persistence::SystemContext;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::tokens::{self, TokenView};
+use super::{
+    password,
+    tokens::{self, TokenView},
+};
 use crate::{
     Code, Deps, Problem,
     access::{Org, perm, request_id},
@@ -123,7 +126,7 @@ pub(crate) async fn callback(
             Code::LogInRefused,
             "No active account is linked to you. Log in with your password and link it (POST /api/v1/auth/oidc/link), or ask an admin.",
         )),
-        [(org_id, user_id)] => tokens::begin(&deps, &request, *org_id, *user_id).await.map(Plain),
+        [account] => tokens::begin(&deps, &request, *account, None).await.map(Plain),
         _ => Err(Problem::new(Code::OrganizationNeeded)),
     }
 }
@@ -134,6 +137,9 @@ pub(crate) async fn callback(
 pub(crate) struct LinkBody {
     /// An ID token, or an access token, for this service.
     token: String,
+    /// The password, of an account that has one: a stolen access token must not make itself a way in.
+    #[serde(default)]
+    current_password: Option<Password>,
 }
 
 impl std::fmt::Debug for LinkBody {
@@ -146,9 +152,11 @@ impl std::fmt::Debug for LinkBody {
 pub(crate) async fn link(
     access: Org<perm::UsersRead>,
     deps: web::Data<Deps>,
+    request: HttpRequest,
     Body(body): Body<LinkBody>,
 ) -> Result<Plain<Message>, Problem> {
     let id = access.user_id()?;
+    password::show(&access, &deps, &request, id, body.current_password).await?;
     let identity = oidc(&deps)?.identify(&body.token).await.map_err(|error| refused(&error))?;
     let linked = (identity.issuer, identity.subject);
     access

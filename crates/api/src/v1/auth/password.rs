@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::address_of;
 use crate::{
-    Deps, Problem,
+    Code, Deps, Problem,
     access::{Org, perm},
     answer::{Message, Plain},
     body::{Body, Path},
@@ -34,7 +34,12 @@ pub(crate) async fn change(
     Body(body): Body<PasswordChange>,
 ) -> Result<Plain<Message>, Problem> {
     if access.user_id()? == id {
-        show_the_one_before(&access, &deps, &request, id, body.current_password).await?;
+        let stored = read_hash(&access, id).await?;
+        if stored.is_none() && access.require(Action::UsersWrite).is_err() {
+            let why = "You come in by an issuer and have no password; an admin can give you one.";
+            return Err(Problem::with(Code::Forbidden, why));
+        }
+        show(&access, &deps, &request, id, body.current_password).await?;
     } else {
         access.require(Action::UsersWrite)?;
     }
@@ -48,16 +53,15 @@ pub(crate) async fn change(
     Ok(Plain(Message::new("Password changed")))
 }
 
-async fn show_the_one_before(
+/// Makes sure that the caller knows their password, if they have one.
+pub(super) async fn show(
     access: &Org<perm::UsersRead>,
     deps: &Deps,
     request: &HttpRequest,
     id: UserId,
     shown: Option<Password>,
 ) -> Result<(), Problem> {
-    let stored = access
-        .write((), move |tx, ()| async move { Ok(tx.users().password_hash(id).await?) })
-        .await?;
+    let stored = read_hash(access, id).await?;
     // Who came by an issuer has none to show.
     let Some(stored) = stored else { return Ok(()) };
     let wrong = || Problem::field("/current_password", "is not your password so far");
@@ -70,6 +74,10 @@ async fn show_the_one_before(
     }
     attempt.succeeded().await;
     Ok(())
+}
+
+async fn read_hash(access: &Org<perm::UsersRead>, id: UserId) -> Result<Option<String>, Problem> {
+    access.write((), move |tx, ()| async move { Ok(tx.users().password_hash(id).await?) }).await
 }
 
 /// Ends all sessions of a user.

@@ -56,12 +56,12 @@ impl std::fmt::Debug for RefreshBody {
 )]
 pub(crate) struct JwksView(serde_json::Value);
 
-/// Begins a session of somebody who has shown who they are.
+/// Begins a session of somebody who has shown who they are; by a password, if `shown` is its hash.
 pub(super) async fn begin(
     deps: &Deps,
     request: &HttpRequest,
-    org_id: OrganizationId,
-    user_id: UserId,
+    (org_id, user_id): (OrganizationId, UserId),
+    shown: Option<String>,
 ) -> Result<TokenView, Problem> {
     let now = deps.clock.now();
     let id = SessionId::from_uuid(deps.ids.next(now));
@@ -72,7 +72,7 @@ pub(super) async fn begin(
     let session = deps
         .store
         .system(&ctx)
-        .begin_session(org_id, user_id, id, hash, expires_at)
+        .begin_session(org_id, user_id, id, hash, expires_at, shown)
         .await
         .map_err(|error| match error {
             Error::NotFound { .. } => Problem::new(Code::WrongCredentials),
