@@ -3,144 +3,21 @@
 //!
 //! A method without a line here fails the last test, by name.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    path::Path,
-};
+use std::collections::BTreeSet;
 
-use brownie_domain::config::{BodyFormat, ConfigBody};
-use brownie_domain::{
-    AgentConfigId, ApiKeyId, Change, ConfigId, ConfigStatus, ConfigType, Document, EventId,
-    IncidentId, PageRequest, Role, StatId, Tags, TeamId, UserId, Version,
-};
+use brownie_domain::{Change, PageRequest, Role, Version};
 use brownie_persistence::{
     AgentConfigFilter, AgentConfigPatch, AuditFilter, ConfigFilter, ConfigPatch, Created, Error,
-    IncidentFilter, IncidentPatch, NewApiKey, NewConfig, OrganizationPatch, StatFilter, Store,
-    SummaryRequest, TeamPatch, UserPatch,
+    IncidentFilter, IncidentPatch, OrganizationPatch, StatFilter, SummaryRequest, TeamPatch,
+    UserPatch,
 };
 use harness::{Founded, Postgres, new_agent_config, new_incident, new_stat, new_team, new_user};
 use uuid::Uuid;
 
-/// What another organization has: one of each, live and deleted.
-#[derive(Clone, Copy)]
-struct Theirs {
-    team: TeamId,
-    user: UserId,
-    incident: IncidentId,
-    config: AgentConfigId,
-    stat: StatId,
-    gone: Gone,
-    event: EventId,
-    api_key: ApiKeyId,
-    hierarchical: ConfigId,
-}
-
-#[derive(Clone, Copy)]
-struct Gone {
-    team: TeamId,
-    user: UserId,
-    incident: IncidentId,
-    config: AgentConfigId,
-    stat: StatId,
-}
-
-impl Theirs {
-    async fn of(store: &Store, org: &Founded) -> Self {
-        let team = org.team_id;
-        let live = make(store, org, team, "live").await;
-        let gone = make(store, org, team, "gone").await;
-        let v1 = Version::FIRST;
-        store
-            .write(&org.ctx, move |tx| async move {
-                tx.memberships().add(live.team, live.user, Role::Member).await?;
-                tx.teams().delete(gone.team, v1).await?;
-                tx.users().delete(gone.user, v1).await?;
-                tx.incidents().delete(gone.incident, v1).await?;
-                tx.agent_configs().delete(gone.config, v1).await?;
-                tx.stats().delete(gone.stat, v1).await
-            })
-            .await
-            .unwrap();
-        let events = store.org(&org.ctx);
-        let (events, _) = events.events().list(events.events().beginning(), 1).await.unwrap();
-        Self {
-            team: live.team,
-            user: live.user,
-            incident: live.incident,
-            config: live.config,
-            stat: live.stat,
-            gone,
-            event: events[0].id,
-            api_key: make_key(store, org).await,
-            hierarchical: make_config(store, org).await,
-        }
-    }
-}
-
-fn new_config(team_id: Option<TeamId>) -> NewConfig {
-    NewConfig {
-        team_id,
-        name: "a configuration".parse().unwrap(),
-        description: None,
-        config_type: ConfigType::Team,
-        status: ConfigStatus::Active,
-        name_pattern: None,
-        severity_pattern: None,
-        team_pattern: None,
-        body: ConfigBody::read(BodyFormat::Json, "{}".to_owned()).unwrap(),
-        schema: None,
-        config_version: None,
-        priority: 0,
-        is_global: false,
-        is_active: true,
-        tags: Tags::default(),
-        metadata: Document::default(),
-    }
-}
-
-async fn make_config(store: &Store, org: &Founded) -> ConfigId {
-    let made =
-        store.write(&org.ctx, |tx| async move { tx.configs().create(new_config(None)).await });
-    made.await.unwrap().id
-}
-
-fn new_key(team_id: Option<TeamId>) -> NewApiKey {
-    NewApiKey {
-        team_id,
-        name: "a key".parse().unwrap(),
-        role: Role::Admin,
-        scopes: Vec::new(),
-        expires_at: None,
-    }
-}
-
-async fn make_key(store: &Store, org: &Founded) -> ApiKeyId {
-    let made = store.write(&org.ctx, |tx| async move {
-        let id = tx.api_keys().next_id();
-        tx.api_keys().create(id, [0xff; 32], new_key(None)).await
-    });
-    made.await.unwrap().id
-}
-
-async fn make(store: &Store, org: &Founded, home: TeamId, name: &'static str) -> Gone {
-    store
-        .write(&org.ctx, move |tx| async move {
-            let Created::New(incident) = tx.incidents().create(home, new_incident(name)).await?
-            else {
-                panic!("it is new")
-            };
-            Ok::<_, Error>(Gone {
-                team: tx.teams().create(new_team(name)).await?.id,
-                user: tx.users().create(new_user(name, home, Role::Member)).await?.id,
-                incident: incident.id,
-                config: tx.agent_configs().create(home, new_agent_config(name)).await?.id,
-                stat: tx.stats().create(home, new_stat(name)).await?.id,
-            })
-        })
-        .await
-        .unwrap()
-}
+use super::{
+    methods::methods,
+    theirs::{Theirs, new_config, new_key},
+};
 
 /// Calls a method; it must find nothing.
 macro_rules! finds_nothing {
@@ -409,49 +286,4 @@ async fn walk(database: &harness::Database, url: &str) {
 
     assert_eq!(database.rows_of(their_id).await, before);
     assert_eq!(covered, methods(), "left: those with a line here; right: those there are");
-}
-
-/// Finds the public methods of the handles in the crate's source: `impl` blocks of a type with a
-/// scope's lifetime, under the name of the function that gives the handle out.
-fn methods() -> BTreeSet<String> {
-    let mut sources = Vec::new();
-    read_all(&harness::root().join("crates/persistence/src"), &mut sources);
-    // `pub fn teams(&self) -> Teams<'_, Mode> {`
-    let handles: BTreeMap<&str, &str> = sources
-        .iter()
-        .flat_map(|text| text.lines())
-        .filter_map(|line| {
-            let (name, rest) = line.trim().strip_prefix("pub fn ")?.split_once("(&self) -> ")?;
-            Some((rest.strip_suffix("<'_, Mode> {")?, name))
-        })
-        .collect();
-    let mut found = BTreeSet::new();
-    for text in &sources {
-        let mut inside = None;
-        for line in text.lines() {
-            if line.starts_with("impl") {
-                let ours = line.contains(", Mode> {") || line.contains("<'_, Writing>");
-                let of = line.split('<').rev().nth(1).unwrap_or_default();
-                let of = of.split(' ').next_back().unwrap_or_default();
-                inside = handles.get(of).filter(|_| ours);
-            }
-            if let (Some(handle), Some(rest)) = (inside, line.strip_prefix("    pub async fn ")) {
-                let method = rest.split(['(', '<']).next().unwrap_or_default();
-                found.insert(format!("{handle}.{method}"));
-            }
-        }
-    }
-    assert!(found.len() > 30, "the source is not read as it is written: {found:?}");
-    found
-}
-
-fn read_all(directory: &Path, sources: &mut Vec<String>) {
-    for entry in fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            read_all(&path, sources);
-        } else {
-            sources.push(fs::read_to_string(&path).unwrap());
-        }
-    }
 }

@@ -8,3 +8,5 @@ mod catalogue;
 mod database;
 mod footing;
 mod handles;
+mod methods;
+mod theirs;
