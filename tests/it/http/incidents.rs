@@ -160,3 +160,59 @@ async fn a_timeline_tells_what_happened_to_an_incident() -> Result<()> {
     assert_eq!(rest.body["has_more"], false);
     Ok(())
 }
+
+/// Whoever walks a list meets each row that was there from the start to the end exactly once,
+/// whatever comes and goes meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_walk_over_ten_thousand_neither_repeats_nor_misses_a_row() -> Result<()> {
+    let here = Here::new().await?;
+    let line = |title: &str, number: usize| json!({"title": format!("{title} {number}")});
+    let old: Vec<Value> = (0..10_000).map(|number| line("old", number)).collect();
+    let made = bulk(&here.admin, &here.team_id, &old, "old").await?;
+    let ids: Vec<String> = made.body["items"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|item| item["id"].as_str().unwrap_or_default().to_owned())
+        .collect();
+    assert_eq!(ids.len(), 10_000);
+    // One of twenty is deleted while the walk is under way: those near the end and near the start.
+    let doomed: Vec<String> = ids.iter().step_by(20).cloned().collect();
+    let (admin, team) = (here.admin.clone(), here.team_id.clone());
+    let to_delete = doomed.clone();
+    let meanwhile = tokio::spawn(async move {
+        for (round, ids) in to_delete.chunks(50).enumerate() {
+            let new: Vec<Value> = (0..100).map(|number| line("new", number)).collect();
+            let made = bulk(&admin, &team, &new, &format!("new-{round}")).await?;
+            anyhow::ensure!(made.status == 201, "{made:?}");
+            for id in ids {
+                let path = format!("/api/v1/incidents/{id}");
+                let gone = admin.delete(&path, "\"v1\"").await?;
+                anyhow::ensure!(gone.status == 200, "{gone:?}");
+            }
+        }
+        anyhow::Ok(())
+    });
+
+    let list = format!("/api/v1/teams/{}/incidents?limit=100", here.team_id);
+    let mut seen = std::collections::HashSet::new();
+    let mut next = Some(list.clone());
+    while let Some(path) = next.take() {
+        let page = here.admin.get(&path).await?;
+        assert_eq!(page.status, 200, "{page:?}");
+        for item in page.body["items"].as_array().into_iter().flatten() {
+            let id = item["id"].as_str().unwrap_or_default().to_owned();
+            assert!(seen.insert(id), "{item} twice");
+        }
+        next = page.body["next_cursor"].as_str().map(|cursor| format!("{list}&cursor={cursor}"));
+        // The walk takes at least as long as what happens meanwhile begins to matter.
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    meanwhile.await??;
+    let doomed: std::collections::HashSet<String> = doomed.into_iter().collect();
+    let missed = ids.iter().filter(|id| !doomed.contains(*id) && !seen.contains(*id)).count();
+    assert_eq!(missed, 0);
+    let gone_in_time = doomed.iter().filter(|id| !seen.contains(*id)).count();
+    assert!(gone_in_time > 0, "nothing was deleted while the walk was under way");
+    Ok(())
+}
