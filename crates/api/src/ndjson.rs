@@ -29,7 +29,14 @@ pub(crate) const MAX_ERRORS: usize = 100;
 
 /// Values, and the key that they came with.
 #[derive(Debug)]
-pub(crate) struct Lines<T>(pub(crate) Vec<T>, pub(crate) Key);
+pub(crate) struct Lines<T>(pub(crate) Vec<Line<T>>, pub(crate) Key);
+
+/// A value, and the line that it stands on; the first is 1.
+#[derive(Debug, Clone)]
+pub(crate) struct Line<T> {
+    pub(crate) number: usize,
+    pub(crate) value: T,
+}
 
 impl<T: DeserializeOwned + 'static> FromRequest for Lines<T> {
     type Error = Problem;
@@ -73,10 +80,10 @@ async fn collect(mut payload: Payload) -> Result<BytesMut, Problem> {
 }
 
 /// Reads all lines; blank ones are passed over. The errors point at lines, the first of which is 1.
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<Vec<T>, Problem> {
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<Vec<Line<T>>, Problem> {
     let mut values = Vec::new();
     let mut errors = Vec::new();
-    for (number, line) in body.split(|byte| *byte == b'\n').enumerate() {
+    for (line, number) in body.split(|byte| *byte == b'\n').zip(1..) {
         if line.trim_ascii().is_empty() {
             continue;
         }
@@ -85,8 +92,8 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<Vec<T>, Problem> {
             return Err(Problem::with(Code::TooLarge, most));
         }
         match read_json(line) {
-            Ok(value) => values.push(value),
-            Err(problem) => errors.push(problem.at_line(number + 1)),
+            Ok(value) => values.push(Line { number, value }),
+            Err(problem) => errors.push(problem.at_line(number)),
         }
         if errors.len() >= MAX_ERRORS {
             break;
@@ -129,8 +136,10 @@ mod tests {
 
     #[test]
     fn each_line_is_a_value_and_blank_ones_are_none() {
-        let things: Vec<Thing> = read(b"{\"slug\":\"a\"}\r\n\n{\"slug\":\"b\"}").unwrap();
-        assert_eq!(things.iter().map(|thing| thing.slug.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        let things: Vec<Line<Thing>> = read(b"{\"slug\":\"a\"}\r\n\n{\"slug\":\"b\"}").unwrap();
+        let things: Vec<_> =
+            things.iter().map(|line| (line.number, line.value.slug.as_str())).collect();
+        assert_eq!(things, [(1, "a"), (3, "b")]);
     }
 
     #[test]

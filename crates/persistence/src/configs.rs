@@ -193,12 +193,21 @@ impl<Mode> Configs<'_, Mode> {
             .try_map(Config::try_from)
     }
 
-    /// Returns all that may apply to a question.
+    /// Returns all that may apply to a question; with those that are out of use, if it is to be
+    /// said of each why it does not.
     ///
     /// # Errors
     /// When the database cannot answer.
-    pub async fn candidates(&self) -> Result<Vec<Candidate>> {
-        let rows = self.scope.all(self.scope.select::<configs::Entity>()).await?;
+    pub async fn candidates(&self, with_unused: bool) -> Result<Vec<Candidate>> {
+        let in_use = Condition::all().add(configs::Column::IsActive.eq(true)).add(
+            configs::Column::Status
+                .is_in([ConfigStatus::Active.as_str(), ConfigStatus::Deprecated.as_str()]),
+        );
+        let mut select = self.scope.select::<configs::Entity>();
+        if !with_unused {
+            select = select.filter(in_use);
+        }
+        let rows = self.scope.all(select).await?;
         rows.into_iter()
             .map(|row| {
                 let Config {

@@ -44,24 +44,26 @@ pub(crate) async fn create(
     Lines(lines, key): Lines<IncidentCreate>,
 ) -> Result<Once<Bulk>, Problem> {
     let team_id = access.team_id;
-    let strayed = lines.iter().enumerate().filter_map(|(number, line)| {
-        same(line.team_id, team_id, "/team_id").err().map(|problem| problem.at_line(number + 1))
+    let strayed = lines.iter().filter_map(|line| {
+        let refused = same(line.value.team_id, team_id, "/team_id").err();
+        refused.map(|problem| problem.at_line(line.number))
     });
     let strayed: Vec<Problem> = strayed.take(MAX_ERRORS).collect();
     if !strayed.is_empty() {
         return Err(Problem::of_lines(strayed));
     }
-    let new: Vec<_> = lines.into_iter().map(IncidentCreate::into_new).collect();
+    let (numbers, new): (Vec<usize>, Vec<_>) =
+        lines.into_iter().map(|line| (line.number, line.value.into_new())).unzip();
     access
-        .once(key, new, move |tx, new| async move {
+        .once(key, (numbers, new), move |tx, (numbers, new)| async move {
             let mut items = Vec::with_capacity(new.len());
             let mut failures = Vec::new();
             let outcomes = tx.incidents().create_all(team_id, new).await?;
-            for (number, outcome) in outcomes.into_iter().enumerate() {
+            for (number, outcome) in numbers.into_iter().zip(outcomes) {
                 match outcome {
                     Ok(CreatedId { id, is_new }) => items.push(BulkItem { id, created: is_new }),
                     Err(error) if error.is_transient() => return Err(error.into()),
-                    Err(error) => failures.push(Problem::from(error).at_line(number + 1)),
+                    Err(error) => failures.push(Problem::from(error).at_line(number)),
                 }
             }
             if !failures.is_empty() {
