@@ -51,6 +51,11 @@ pub enum SetupError {
     /// The cache.
     #[error(transparent)]
     Cache(#[from] CacheError),
+    /// What keys the digests in Redis.
+    #[error(
+        "METADATA_JWT_SECRET must be set beside METADATA_JWT_KEYS_DIR where Redis is used: it keys the digests of addresses there"
+    )]
+    NoPepper,
     /// The session's length.
     #[error("METADATA_SESSION_DAYS is longer than time can be counted")]
     Lifetime(#[from] chrono::OutOfRangeError),
@@ -69,6 +74,9 @@ impl Deps {
     ) -> Result<Self, SetupError> {
         let Settings { service, tokens, oidc, cache } = settings;
         let (clock, ids) = (Arc::new(SystemClock), Arc::new(RandomIds));
+        if cache.redis.is_some() && tokens.secret.is_none() {
+            return Err(SetupError::NoPepper);
+        }
         // For digests in the cache's keys: the same on all instances that sign by the same secret.
         let pepper = tokens.secret.clone().unwrap_or_else(|| Secret::new(""));
         let cache = Cache::open(cache, &pepper)?;

@@ -49,6 +49,10 @@ impl<T: DeserializeOwned + 'static> FromRequest for Lines<T> {
                 let why = "Send one JSON object on each line, as application/x-ndjson.";
                 return Err(Problem::with(Code::UnsupportedMediaType, why));
             }
+            if request.headers().contains_key(header::CONTENT_ENCODING) {
+                let why = "Send the lines as they are, without Content-Encoding.";
+                return Err(Problem::with(Code::UnsupportedMediaType, why));
+            }
             let body = timeout(PATIENCE, collect(payload))
                 .await
                 .map_err(|_| Problem::new(Code::TooSlow))??;

@@ -37,7 +37,8 @@ pub(crate) struct Key(Option<Repeatable>);
 pub(crate) struct Keyed<T>(pub(crate) T, pub(crate) Key);
 
 impl Key {
-    /// Reads the header. The fingerprint is of all that decides what the request does.
+    /// Reads the header. The fingerprint is of all that decides what the request does, and of the key:
+    /// a body may hold a password.
     pub(crate) fn of(request: &HttpRequest, body: &[u8]) -> Result<Self, Problem> {
         let Some(header) = request.headers().get(IDEMPOTENCY_KEY) else { return Ok(Self(None)) };
         let text = header.to_str().unwrap_or_default().trim();
@@ -49,6 +50,7 @@ impl Key {
         let precondition = request.headers().get(header::IF_MATCH);
         let mut fingerprint = Sha256::new();
         for part in [
+            key.as_str().as_bytes(),
             request.uri().path().as_bytes(),
             request.query_string().as_bytes(),
             precondition.map(header::HeaderValue::as_bytes).unwrap_or_default(),
@@ -59,7 +61,7 @@ impl Key {
         }
         let route = request.match_pattern().unwrap_or_default();
         Ok(Self(Some(Repeatable {
-            key,
+            key: Sha256::digest(key.as_str()).iter().map(|byte| format!("{byte:02x}")).collect(),
             route: format!("{} {route}", request.method()),
             fingerprint: fingerprint.finalize().into(),
         })))

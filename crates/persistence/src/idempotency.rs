@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use brownie_domain::{IdempotencyKey, Timestamp};
+use brownie_domain::Timestamp;
 use chrono::TimeDelta;
 use sea_orm::{DbBackend, Statement};
 
@@ -21,11 +21,12 @@ const NOT_YET: i16 = 102;
 /// A request that may be sent again.
 #[derive(Debug, Clone)]
 pub struct Repeatable {
-    /// What its sender calls it.
-    pub key: IdempotencyKey,
+    /// The SHA-256 of what its sender calls it, in hexadecimal. The name itself is not stored: the
+    /// fingerprint is made with it, so that whoever has the rows cannot try out what was sent.
+    pub key: String,
     /// Where it goes: the method and the route's template. One key may be used on several.
     pub route: String,
-    /// The SHA-256 of all that it says.
+    /// The SHA-256 of its name and all that it says.
     pub fingerprint: [u8; 32],
 }
 
@@ -162,7 +163,7 @@ impl OrgScope<Writing> {
             self.org_id().as_uuid().into(),
             principal.into(),
             request.route.clone().into(),
-            request.key.as_str().to_owned().into(),
+            request.key.clone().into(),
         ]
     }
 }

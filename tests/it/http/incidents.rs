@@ -64,6 +64,9 @@ async fn one_bad_line_and_nothing_is_written() -> Result<()> {
     let path = format!("/api/v1/teams/{}/incidents/bulk", here.team_id);
     let as_json = here.admin.post(&path, &json!({"title": "x"})).await?;
     assert_eq!(as_json.status, 415);
+    let packed = [("Content-Type", "application/x-ndjson"), ("Content-Encoding", "gzip")];
+    let packed = here.admin.send(Method::POST, &path, &packed, Some("x".to_owned())).await?;
+    assert_eq!(packed.status, 415);
     let many = vec![json!({"title": "x"}); 10_001];
     assert_eq!(bulk(&here.admin, &here.team_id, &many, "many").await?.status, 413);
     let long = vec![json!({"title": "x", "description": "y".repeat(60_000)}); 150];

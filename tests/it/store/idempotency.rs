@@ -7,7 +7,7 @@ use super::slug;
 
 fn request(key: &str, fingerprint: u8) -> Repeatable {
     Repeatable {
-        key: key.parse().unwrap(),
+        key: key.to_owned(),
         route: "POST /things".to_owned(),
         fingerprint: [fingerprint; 32],
     }
