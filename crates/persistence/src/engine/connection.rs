@@ -1,11 +1,13 @@
 //! Connections: how one is made, and when one that has rested is used again.
 
 use std::{
+    mem,
     ops::Deref,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
+use brownie_domain::OrganizationId;
 use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
 use deadpool_postgres::ClientWrapper;
 use tokio::{runtime::Handle, time::timeout};
@@ -30,12 +32,40 @@ pub(crate) struct Connection {
     pub(super) backend: i32,
     /// When it last answered. The pool only knows when it was last lent.
     answered: Mutex<Instant>,
+    tenant: Mutex<Tenant>,
+}
+
+/// Whom a session reads for, as far as we were told by the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tenant {
+    /// Something was asked and not answered.
+    Unknown,
+    /// `app.org_id` is this, or empty: then no row of any organization is seen.
+    Is(Option<OrganizationId>),
 }
 
 impl Connection {
     /// Notes that it is alive now.
     pub(super) fn answered(&self) {
         *self.answered.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// Makes `org` the session's tenant, unless it is so already. What is sent after this is first
+    /// polled runs for it. The tenant is remembered only once the server has said yes: a caller that
+    /// goes away leaves it unknown. Should the two ever differ all the same, a read finds nothing:
+    /// each statement names its organization, too.
+    pub(super) async fn turn_to(&self, org: Option<OrganizationId>) -> Result<()> {
+        let before = mem::replace(&mut *self.tenant(), Tenant::Unknown);
+        if before != Tenant::Is(org) {
+            let id = org.map(|org| org.to_string()).unwrap_or_default();
+            self.batch_execute(&format!("SET app.org_id = '{id}'")).await?;
+        }
+        *self.tenant() = Tenant::Is(org);
+        Ok(())
+    }
+
+    fn tenant(&self) -> MutexGuard<'_, Tenant> {
+        self.tenant.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn rested(&self) -> Duration {
@@ -103,7 +133,8 @@ impl Connector {
         let client = self.connect().await?;
         client.batch_execute(&self.session).await?;
         let backend = client.query_one("SELECT pg_backend_pid()", &[]).await?.try_get(0)?;
-        Ok(Connection { client, backend, answered: Mutex::new(Instant::now()) })
+        let (answered, tenant) = (Mutex::new(Instant::now()), Mutex::new(Tenant::Is(None)));
+        Ok(Connection { client, backend, answered, tenant })
     }
 
     /// Makes sure that a connection which has rested is still good.
@@ -152,15 +183,20 @@ impl Manager for Maker {
     }
 }
 
-/// What a session is told once. Through a pooler in transaction mode this reaches only whatever
-/// server connection comes first, so there the brackets say it, too.
+/// What a session is told once: that a statement outside of a unit reads, and the limits. Through a
+/// pooler in transaction mode this reaches only whatever server connection comes first, so there the
+/// brackets say it, too.
 fn session_settings(options: &PoolOptions) -> String {
     let role = match &options.role {
         // A quoted identifier (PostgreSQL manual, section 4.1.1).
         Some(role) => format!("SET ROLE \"{}\"; ", role.replace('"', "\"\"")),
         None => String::new(),
     };
-    format!("{role}SET {}", timeouts(options).join("; SET "))
+    format!(
+        "{role}SET default_transaction_isolation = 'read committed'; \
+         SET default_transaction_read_only = on; SET {}",
+        timeouts(options).join("; SET ")
+    )
 }
 
 /// The limits that the server keeps, and how it prints times.

@@ -1,9 +1,9 @@
 //! The engine behind the door: what runs a statement, and in what bracket.
 //!
-//! A statement never runs alone. Its bracket says which organization it is for (`app.org_id`, which
-//! row-level security compares with) and ends with the transaction. Bracket and statement travel
-//! together: a read is one flight of BEGIN, tenant, SELECT and COMMIT on a connection held
-//! exclusively; a unit of work begins with its first statement and ends with its last.
+//! A statement never runs alone. With it goes which organization it is for (`app.org_id`, which
+//! row-level security compares with). A read is one flight on a connection held exclusively: the
+//! tenant, if the session's is another, and the SELECT; a unit of work begins with its first
+//! statement, says its tenant for itself alone, and ends with its last.
 //!
 //! A client that goes away cannot cut a unit. Units run in tasks of their own; a unit that is
 //! dropped half-way is rolled back behind the caller's back; one that takes too long, or whose
@@ -28,7 +28,7 @@ use std::{
 
 use brownie_domain::OrganizationId;
 use deadpool::managed::{Pool, PoolError};
-use futures_util::future::join3;
+use futures_util::future::{join, join3};
 use sea_orm::Statement;
 use tokio::{runtime::Handle, time::timeout};
 use tokio_postgres::{Row, types::ToSql};
@@ -96,20 +96,12 @@ impl Engine {
     /// Begins a unit of work that may write. Nothing is sent yet.
     pub(crate) async fn begin(&self, org: OrganizationId) -> Result<Unit> {
         let client = self.acquire().await?;
-        Ok(Unit::new(
-            client,
-            self.bracket("BEGIN ISOLATION LEVEL READ COMMITTED", org),
-            self.clone(),
-        ))
+        Ok(Unit::new(client, self.bracket("READ WRITE", org), self.clone()))
     }
 
     /// Runs one reading statement for an organization.
     pub(crate) async fn read(&self, org: OrganizationId, statement: Statement) -> Result<Vec<Row>> {
-        self.run(
-            Some(self.bracket("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY", org)),
-            statement,
-        )
-        .await
+        self.run(Some(org), statement).await
     }
 
     /// Runs one statement for no organization: those tables that belong to none, and the look-ups
@@ -120,11 +112,11 @@ impl Engine {
 
     /// Runs where the caller is: a flight is sent whole or not at all, so a caller that is dropped
     /// leaves a connection that is clean once the answers are in ([`Lent`] waits for them).
-    async fn run(&self, bracket: Option<String>, statement: Statement) -> Result<Vec<Row>> {
+    async fn run(&self, org: Option<OrganizationId>, statement: Statement) -> Result<Vec<Row>> {
         let mut tries = Tries::default();
         loop {
             let outcome = match self.acquire().await {
-                Ok(client) => self.run_on(client, bracket.as_deref(), statement.clone()).await,
+                Ok(client) => self.run_on(client, org, statement.clone()).await,
                 Err(error) => Err(error),
             };
             match outcome.as_ref().err().and_then(Cause::of) {
@@ -137,12 +129,17 @@ impl Engine {
     async fn run_on(
         &self,
         client: Object,
-        bracket: Option<&str>,
+        org: Option<OrganizationId>,
         statement: Statement,
     ) -> Result<Vec<Row>> {
         let mut lent = Lent { client: Some(client), engine: self };
         let Some(client) = &lent.client else { return Err(Error::UnitOver) };
-        let work = flight(client, bracket, statement);
+        let work = async {
+            match org.filter(|_| self.is_pooled()) {
+                Some(org) => bracketed(client, &self.bracket("READ ONLY", org), statement).await,
+                None => flight(client, org, statement).await,
+            }
+        };
         let outcome = patiently(self.doubt(), client.backend, self.limit(), work).await;
         client.answered();
         if let Some(client) = lent.client.take()
@@ -183,9 +180,11 @@ impl Engine {
     /// Begins a transaction for `org`. The id is a UUID, which needs no quoting. The isolation level
     /// is named, whatever the server's default: who counts under a lock, and who reads up to the
     /// horizon, needs a new snapshot for each statement.
-    fn bracket(&self, begin: &str, org: OrganizationId) -> String {
+    fn bracket(&self, access: &str, org: OrganizationId) -> String {
         let limits = if self.is_pooled() { &*self.limits } else { "" };
-        format!("{begin}; SET LOCAL app.org_id = '{org}'{limits}")
+        format!(
+            "BEGIN ISOLATION LEVEL READ COMMITTED {access}; SET LOCAL app.org_id = '{org}'{limits}"
+        )
     }
 
     /// The server ends a statement by itself; this ends the wait for a server that does not.
@@ -237,12 +236,25 @@ impl Ready {
     }
 }
 
-/// Sends bracket, statement and COMMIT without waiting in between. `join3` polls its futures in
-/// order, and tokio-postgres sends when first polled: all three are on their way, in this order,
-/// before the first answer is back. If the statement fails, the COMMIT rolls back.
-async fn flight(client: &Object, bracket: Option<&str>, statement: Statement) -> Result<Vec<Row>> {
+/// Runs a statement in a session whose tenant is `org`: one message each way when it has been before,
+/// two messages without waiting in between when not. `join` polls its futures in order, and
+/// tokio-postgres sends when first polled.
+async fn flight(
+    client: &Object,
+    org: Option<OrganizationId>,
+    statement: Statement,
+) -> Result<Vec<Row>> {
     let ready = Ready::on(client, statement).await?;
-    let Some(bracket) = bracket else { return ready.run(client).await };
+    let (turned, rows) = join(client.turn_to(org), ready.run(client)).await;
+    turned?;
+    rows
+}
+
+/// The same behind a pooler, where no session is ours: the tenant holds for a transaction, and
+/// bracket, statement and COMMIT are on their way before the first answer is back. If the statement
+/// fails, the COMMIT rolls back.
+async fn bracketed(client: &Object, bracket: &str, statement: Statement) -> Result<Vec<Row>> {
+    let ready = Ready::on(client, statement).await?;
     let (begun, rows, ended) =
         join3(client.batch_execute(bracket), ready.run(client), client.batch_execute("COMMIT"))
             .await;
