@@ -5,7 +5,6 @@ SwaggerUIBundle({
   docExpansion: "list",
   displayOperationId: true,
   displayRequestDuration: true,
-  persistAuthorization: true,
   tryItOutEnabled: true,
   validatorUrl: null,
   requestSnippetsEnabled: true,

@@ -1,11 +1,15 @@
-//! What comes in, read strictly: bodies, queries, and the version a change is made on.
+//! What comes in, read strictly: bodies, paths, and the version a change is made on.
 
 use std::{borrow::Cow, pin::Pin, time::Duration};
 
-use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header, web::Bytes};
-use brownie_domain::{Cursor, Invalid, List, PageRequest, Timestamp, Version};
+use actix_web::{
+    FromRequest, HttpRequest,
+    dev::Payload,
+    http::{Method, header},
+    web::Bytes,
+};
+use brownie_domain::{Invalid, Timestamp, Version};
 use chrono::{DateTime, Datelike};
-use percent_encoding::percent_decode_str;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use tokio::time::timeout;
@@ -18,18 +22,37 @@ pub(crate) const MAX_BODY: usize = 1024 * 1024;
 /// How long a body may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// A JSON body. Broken JSON is 400, a value that cannot be accepted 422 with a pointer to it.
+/// A JSON body. Broken JSON is 400, a value that cannot be accepted 422 with a pointer to it. A PUT
+/// passes over the fields that it does not know, so that what was read may be sent back.
 #[derive(Debug)]
 pub struct Body<T>(pub T);
 
-impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
+impl<T: DeserializeOwned + JsonSchema + 'static> FromRequest for Body<T> {
     type Error = Problem;
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let body = read_body(request, payload);
-        Box::pin(async move { read_json(&body.await?).map(Self) })
+        let is_put = *request.method() == Method::PUT;
+        Box::pin(async move {
+            let body = body.await?;
+            match read_json(&body) {
+                Err(_) if is_put => read_known(&body).map(Self),
+                read => read.map(Self),
+            }
+        })
     }
+}
+
+/// Reads the fields of a JSON object that `T` has, and no others.
+fn read_known<T: DeserializeOwned + JsonSchema>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut fields: serde_json::Map<String, serde_json::Value> = read_json(bytes)?;
+    let schema = T::json_schema(&mut SchemaGenerator::default());
+    if let Some(known) = schema.get("properties").and_then(serde_json::Value::as_object) {
+        fields.retain(|name, _| known.contains_key(name));
+    }
+    let known = serde_json::to_vec(&fields).map_err(|_| Problem::new(Code::Internal))?;
+    read_json(&known)
 }
 
 /// Reads the bytes of a JSON body.
@@ -50,7 +73,7 @@ pub(crate) fn read_body(
 }
 
 /// A name that a client made up may be as long as its body.
-const MAX_MESSAGE: usize = 300;
+pub(crate) const MAX_MESSAGE: usize = 300;
 
 /// `application/json`, or another type whose name ends in `+json`, such as RFC 7396's
 /// `application/merge-patch+json`.
@@ -141,35 +164,6 @@ impl<T: JsonSchema> JsonSchema for Given<T> {
     }
 }
 
-/// The parameters of a request's query. An unknown or unreadable one is 422.
-#[derive(Debug)]
-pub struct Query<T>(pub T);
-
-impl<T: DeserializeOwned + 'static> FromRequest for Query<T> {
-    type Error = Problem;
-    type Future = std::future::Ready<Result<Self, Problem>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        std::future::ready(read_query(request.query_string()).map(Self))
-    }
-}
-
-fn read_query<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
-    // What is no UTF-8 would be read as U+FFFD, and looked for.
-    if percent_decode_str(query).decode_utf8().is_err() {
-        return Err(Problem::with(Code::Malformed, "The query is not UTF-8."));
-    }
-    let pairs = form_urlencoded::parse(query.as_bytes());
-    serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(pairs)).map_err(|error| {
-        let name = match error.path().to_string() {
-            path if path == "." => "query".to_owned(),
-            path => path,
-        };
-        let reason = error.inner().to_string();
-        Problem::field(name, reason.chars().take(MAX_MESSAGE).collect::<String>())
-    })
-}
-
 /// A parameter of the path. One that cannot be read names nothing: 404.
 #[derive(Debug, Clone, Copy)]
 pub struct Path<T>(pub T);
@@ -183,66 +177,6 @@ impl<T: DeserializeOwned + 'static> FromRequest for Path<T> {
         std::future::ready(path.map(|path| Self(path.into_inner())).map_err(|_| {
             Problem::with(Code::NotFound, "The path names nothing: its ids must be UUIDs.")
         }))
-    }
-}
-
-/// How many rows a page has at most.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(try_from = "u64")]
-pub(crate) struct Limit(pub(crate) u64);
-
-impl Default for Limit {
-    fn default() -> Self {
-        Self(PageRequest::DEFAULT_LIMIT)
-    }
-}
-
-impl TryFrom<u64> for Limit {
-    type Error = Invalid;
-
-    fn try_from(limit: u64) -> Result<Self, Invalid> {
-        PageRequest::new(limit, None).map(|page| Self(page.limit()))
-    }
-}
-
-impl JsonSchema for Limit {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Limit".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "integer",
-            "minimum": 1,
-            "maximum": PageRequest::MAX_LIMIT,
-            "default": PageRequest::DEFAULT_LIMIT,
-        })
-    }
-}
-
-/// Which part of a list is wanted, as the query says it.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Paging {
-    /// How many at most.
-    pub(crate) limit: Option<Limit>,
-    /// Where the page before ended: its `next_cursor`.
-    pub(crate) cursor: Option<String>,
-}
-
-impl Paging {
-    /// Reads the request for a page of `list`.
-    pub(crate) fn of(
-        limit: Option<Limit>,
-        cursor: Option<&str>,
-        list: List,
-    ) -> Result<PageRequest, Problem> {
-        let after = cursor.map(|cursor| Cursor::read(list, cursor)).transpose()?;
-        Ok(PageRequest::new(limit.unwrap_or_default().0, after)?)
     }
 }
 
@@ -354,7 +288,7 @@ mod tests {
     fn a_refused_value_is_pointed_at() {
         assert_eq!(
             problem(r#"{"team": {"name": ""}}"#),
-            "invalid: /team/name team name must have 1 to 255 characters, not 0"
+            "invalid: /team/name: team name must have 1 to 255 characters, not 0"
         );
     }
 
@@ -368,7 +302,7 @@ mod tests {
         assert!(problem("[[\"x\"]]").contains("must be a JSON object"));
         assert_eq!(
             problem(r#"{"team": {"name": 4242}}"#),
-            "invalid: /team/name is of the wrong type"
+            "invalid: /team/name: is of the wrong type"
         );
         assert!(problem(&format!(r#"{{"{}": 1}}"#, "x".repeat(9000))).len() < 1000);
     }

@@ -15,6 +15,7 @@ mod ndjson;
 mod observe;
 mod openapi;
 mod problem;
+mod query;
 mod repeat;
 pub mod routes;
 mod service;

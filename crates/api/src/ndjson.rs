@@ -114,8 +114,13 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<Vec<Line<T>>, Problem> {
 
 impl<T: JsonSchema> Describe for Lines<T> {
     fn describe(operation: &mut Operation<'_>) {
-        let schema = operation.schemas.of_input.subschema_for::<T>();
-        operation.takes_body("application/x-ndjson", &schema.to_value());
+        let line = operation.schemas.of_input.subschema_for::<T>();
+        let schema = serde_json::json!({
+            "type": "string",
+            "description": "On each line a JSON object, as contentSchema says.",
+            "contentSchema": line.to_value(),
+        });
+        operation.takes_body("application/x-ndjson", &schema);
         operation.may_fail([
             Code::Malformed,
             Code::TooSlow,

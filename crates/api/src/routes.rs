@@ -63,7 +63,7 @@ macro_rules! action {
 pub fn table() -> Vec<Route> {
     routes![
         GET    "/"                                          - => health::index: "What this is, and where the rest is";
-        GET    "/health"                                    - => health::ready: "Whether requests can be served";
+        GET    "/health"                                    - => health::ready: "Whether requests can be served, at the original's path";
         GET    "/livez"                                     - => health::live: "A sign of life";
         GET    "/readyz"                                    - => health::ready: "Whether requests can be served";
         GET    "/metrics"                                   - => health::metrics: "Metrics for Prometheus";
@@ -72,7 +72,7 @@ pub fn table() -> Vec<Route> {
         GET    "/docs/{asset}"                              - => docs::asset: "A part of these pages";
         GET    "/redoc"                                     - => docs::redoc: "This API, to read";
         GET    "/openapi.json"                              - => docs::openapi: "This API, for programs";
-        GET    "/api/v1/openapi.json"                       - => docs::openapi: "This API, for programs";
+        GET    "/api/v1/openapi.json"                       - => docs::openapi: "This API, for programs, at the original's path";
 
         POST   "/api/v1/auth/signup"                        - => auth::sign_up: "Found an organization and become its admin" AlreadyExists;
         POST   "/api/v1/auth/login"                         - => auth::log_in: "Log in with a password" WrongCredentials OrganizationNeeded;
@@ -83,7 +83,10 @@ pub fn table() -> Vec<Route> {
         GET    "/api/v1/auth/oidc/callback"                 - => auth::oidc::callback: "Where the issuer sends a browser back" LogInRefused OrganizationNeeded NotImplemented;
         POST   "/api/v1/auth/oidc/link"                     UsersRead => auth::oidc::link: "Link my account to who I am at the issuer" LogInRefused AlreadyExists NotImplemented;
         GET    "/api/v1/okta/login"                         - => auth::oidc::log_in_by_url: "Where to log in by OpenID Connect" NotImplemented;
-        GET    "/api/v1/okta/callback"                      - => auth::oidc::callback: "Where the issuer sends a browser back" LogInRefused OrganizationNeeded NotImplemented;
+        GET    "/api/v1/okta/callback"                      - => auth::oidc::callback: "Where the issuer sends a browser back, at the original's path" LogInRefused OrganizationNeeded NotImplemented;
+        GET    "/api/v1/auth/okta/login"                    - => auth::oidc::log_in_by_url: "Where to log in, at another path of the original" NotImplemented;
+        GET    "/api/v1/auth/okta/callback"                 - => auth::oidc::callback: "Where the issuer sends a browser back, at another path of the original" LogInRefused OrganizationNeeded NotImplemented;
+        GET    "/api/v1/okta/userinfo"                      UsersRead => auth::me: "Who am I, at the original's path";
         GET    "/.well-known/jwks.json"                     - => auth::tokens::jwks: "The keys that sign access tokens";
         GET    "/api/v1/auth/me"                            UsersRead => auth::me: "Who am I";
 
@@ -91,26 +94,27 @@ pub fn table() -> Vec<Route> {
 
         GET    "/api/v1/organizations"                      OrganizationRead => organizations::list: "My organization, as a list";
         GET    "/api/v1/organizations/{org_id}"             OrganizationRead => organizations::get: "My organization";
-        PUT    "/api/v1/organizations/{org_id}"             OrganizationWrite => organizations::update: "Change it" AlreadyExists;
-        PATCH  "/api/v1/organizations/{org_id}"             OrganizationWrite => organizations::update: "Change it" AlreadyExists;
+        PUT    "/api/v1/organizations/{org_id}"             OrganizationWrite => organizations::update: "Change my organization, as old clients do" AlreadyExists;
+        PATCH  "/api/v1/organizations/{org_id}"             OrganizationWrite => organizations::update: "Change my organization" AlreadyExists;
 
         GET    "/api/v1/organizations/{org_id}/teams"       TeamsRead => teams::list: "Teams, the newest first";
         POST   "/api/v1/organizations/{org_id}/teams"       TeamsManage => teams::create: "Create a team" AlreadyExists LimitReached;
         GET    "/api/v1/teams/{team_id}"                    TeamsRead => teams::get: "One team";
-        PUT    "/api/v1/teams/{team_id}"                    TeamsWrite => teams::update: "Change a team" AlreadyExists;
+        PUT    "/api/v1/teams/{team_id}"                    TeamsWrite => teams::update: "Change a team, as old clients do" AlreadyExists;
         PATCH  "/api/v1/teams/{team_id}"                    TeamsWrite => teams::update: "Change a team" AlreadyExists;
         DELETE "/api/v1/teams/{team_id}"                    TeamsManage => teams::delete: "Delete a team" InUse;
         POST   "/api/v1/teams/{team_id}/restore"            TeamsManage => teams::restore: "Bring a deleted team back" AlreadyExists LimitReached;
 
         GET    "/api/v1/teams/{team_id}/members"            TeamsRead => members::list: "Members of a team";
         POST   "/api/v1/teams/{team_id}/members"            MembersWrite => members::add: "Add somebody to a team" AlreadyExists LimitReached;
+        GET    "/api/v1/teams/{team_id}/members/{user_id}"  TeamsRead => members::get: "One member of a team";
         PUT    "/api/v1/teams/{team_id}/members/{user_id}"  MembersWrite => members::change_role: "Change a role in a team" LastAdmin;
         DELETE "/api/v1/teams/{team_id}/members/{user_id}"  MembersWrite => members::remove: "Take somebody out of a team" HomeTeam LastAdmin;
 
         GET    "/api/v1/organizations/{org_id}/users"       UsersRead => users::list: "Users, the newest first";
         POST   "/api/v1/organizations/{org_id}/users"       UsersWrite => users::create: "Create a user" AlreadyExists LimitReached;
         GET    "/api/v1/users/{user_id}"                    UsersRead => users::get: "One user";
-        PUT    "/api/v1/users/{user_id}"                    UsersRead => users::update: "Change a user" AlreadyExists LimitReached LastAdmin;
+        PUT    "/api/v1/users/{user_id}"                    UsersRead => users::update: "Change a user, as old clients do" AlreadyExists LimitReached LastAdmin;
         PATCH  "/api/v1/users/{user_id}"                    UsersRead => users::update: "Change a user" AlreadyExists LimitReached LastAdmin;
         DELETE "/api/v1/users/{user_id}"                    UsersWrite => users::delete: "Delete a user" LastAdmin;
         POST   "/api/v1/users/{user_id}/password"           UsersRead => auth::password::change: "Change a password";
@@ -121,7 +125,7 @@ pub fn table() -> Vec<Route> {
         POST   "/api/v1/teams/{team_id}/incidents"          IncidentsWrite => incidents::create: "Report an incident" AlreadyExists;
         POST   "/api/v1/teams/{team_id}/incidents/bulk"     IncidentsWrite => incidents_bulk::create: "Report many incidents, all or none" AlreadyExists;
         GET    "/api/v1/incidents/{incident_id}"            IncidentsRead => incidents::get: "One incident";
-        PUT    "/api/v1/incidents/{incident_id}"            IncidentsWrite => incidents::update: "Change an incident" IllegalTransition;
+        PUT    "/api/v1/incidents/{incident_id}"            IncidentsWrite => incidents::update: "Change an incident, as old clients do" IllegalTransition;
         PATCH  "/api/v1/incidents/{incident_id}"            IncidentsWrite => incidents::update: "Change an incident" IllegalTransition;
         DELETE "/api/v1/incidents/{incident_id}"            IncidentsDelete => incidents::delete: "Delete an incident";
         POST   "/api/v1/incidents/{incident_id}/restore"    IncidentsDelete => incidents::restore: "Bring a deleted incident back" AlreadyExists;
@@ -129,7 +133,7 @@ pub fn table() -> Vec<Route> {
         GET    "/api/v1/teams/{team_id}/agent-configs"      AgentConfigsRead => agent_configs::list: "Agent configurations of a team";
         POST   "/api/v1/teams/{team_id}/agent-configs"      AgentConfigsWrite => agent_configs::create: "Create an agent configuration" AlreadyExists;
         GET    "/api/v1/agent-configs/{config_id}"          AgentConfigsRead => agent_configs::get: "One agent configuration";
-        PUT    "/api/v1/agent-configs/{config_id}"          AgentConfigsWrite => agent_configs::update: "Change an agent configuration" AlreadyExists;
+        PUT    "/api/v1/agent-configs/{config_id}"          AgentConfigsWrite => agent_configs::update: "Change an agent configuration, as old clients do" AlreadyExists;
         PATCH  "/api/v1/agent-configs/{config_id}"          AgentConfigsWrite => agent_configs::update: "Change an agent configuration" AlreadyExists;
         DELETE "/api/v1/agent-configs/{config_id}"          AgentConfigsDelete => agent_configs::delete: "Delete an agent configuration";
         POST   "/api/v1/agent-configs/{config_id}/restore"  AgentConfigsDelete => agent_configs::restore: "Bring a deleted agent configuration back" AlreadyExists;
@@ -138,18 +142,18 @@ pub fn table() -> Vec<Route> {
         GET    "/api/v1/configs"                            ConfigsRead => configs::list: "Configurations, the newest first";
         POST   "/api/v1/configs"                            ConfigsWrite => configs::create: "Create a configuration" LimitReached;
         GET    "/api/v1/configs/{configuration_id}"         ConfigsRead => configs::get: "One configuration";
-        PUT    "/api/v1/configs/{configuration_id}"         ConfigsWrite => configs::update: "Change a configuration";
+        PUT    "/api/v1/configs/{configuration_id}"         ConfigsWrite => configs::update: "Change a configuration, as old clients do";
         PATCH  "/api/v1/configs/{configuration_id}"         ConfigsWrite => configs::update: "Change a configuration";
         DELETE "/api/v1/configs/{configuration_id}"         ConfigsWrite => configs::delete: "Delete a configuration";
         POST   "/api/v1/configs/{configuration_id}/restore" ConfigsWrite => configs::restore: "Bring a deleted configuration back" LimitReached;
 
         GET    "/api/v1/teams/{team_id}/stats"              StatsRead => stats::list_of_team: "Values of a team, the newest first";
-        POST   "/api/v1/teams/{team_id}/stats"              StatsWrite => stats::create: "Record a value";
+        POST   "/api/v1/teams/{team_id}/stats"              StatsWrite => stats::create: "Record a measured value";
         GET    "/api/v1/teams/{team_id}/stats/summary"      StatsRead => stats_summary::of_team: "Values of a team in windows of time";
         GET    "/api/v1/organizations/{org_id}/stats/summary" OrganizationRead => stats_summary::of_organization: "Values of the organization in windows of time";
         GET    "/api/v1/organizations/{org_id}/stats"       OrganizationRead => stats::list: "Values of the organization";
-        GET    "/api/v1/stats/{stat_id}"                    StatsRead => stats::get: "One value";
-        DELETE "/api/v1/stats/{stat_id}"                    StatsDelete => stats::delete: "Delete a value";
+        GET    "/api/v1/stats/{stat_id}"                    StatsRead => stats::get: "One measured value";
+        DELETE "/api/v1/stats/{stat_id}"                    StatsDelete => stats::delete: "Delete a measured value";
         POST   "/api/v1/stats/{stat_id}/restore"            StatsDelete => stats::restore: "Bring a deleted value back";
 
         GET    "/api/v1/incidents/{incident_id}/timeline"   IncidentsRead => audit::timeline: "What happened to an incident";
@@ -234,6 +238,8 @@ mod tests {
     const OPEN: &[&str] = &[
         "/api/v1/auth/login",
         "/api/v1/auth/oidc/callback",
+        "/api/v1/auth/okta/callback",
+        "/api/v1/auth/okta/login",
         "/api/v1/auth/oidc/login",
         "/api/v1/auth/refresh",
         "/api/v1/auth/signup",

@@ -96,7 +96,7 @@ fn make() -> Value {
                 "bearer": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "What /api/v1/auth/login answers.",
+                    "description": "The `access_token` that POST /api/v1/auth/login answers, or an API key; without the word Bearer.",
                 },
             },
         },
@@ -106,19 +106,23 @@ fn make() -> Value {
 /// Returns the operation's id: `incidents_list` for `incidents::list`. PUT does what PATCH does.
 fn operation_id(route: &Route, routes: &[Route]) -> String {
     let id = route.name.replace("::", "_");
-    let same = |other: &&Route| other.name == route.name && other.path == route.path;
-    let is_second = routes.iter().filter(same).count() > 1 && route.method.as_str() == "PUT";
     let is_alias = routes
         .iter()
         .take_while(|other| !std::ptr::eq(*other, route))
         .any(|other| other.name == route.name && other.path != route.path);
-    match (is_second, is_alias) {
+    match (is_second(route, routes), is_alias) {
         (true, _) => format!("{id}_put"),
         (_, true) => {
             format!("{id}_{}", route.path.trim_start_matches('/').replace(['/', '.'], "_"))
         }
         _ => id,
     }
+}
+
+/// Tells whether it is the PUT beside a PATCH.
+fn is_second(route: &Route, routes: &[Route]) -> bool {
+    let same = |other: &&Route| other.name == route.name && other.path == route.path;
+    routes.iter().filter(same).count() > 1 && route.method.as_str() == "PUT"
 }
 
 /// Describes one operation. What it may fail with is written into `failures`, once for all operations
@@ -178,12 +182,17 @@ fn operation(
             brownie_domain::Reach::Organization => "organization",
             brownie_domain::Reach::Team => "team",
         };
-        operation["description"] = Value::String(format!(
+        let mut description = format!(
             "Takes the permission `{action}`: the role {} or more in the {reach}.",
             action.least_role()
-        ));
+        );
+        if is_second(route, routes) {
+            description.push_str(" Does what PATCH does, and passes over fields that it does not know: what was read may be sent back.");
+        }
+        operation["description"] = description.into();
     } else {
         operation["security"] = json!([]);
+        operation["description"] = "Takes no credentials.".into();
     }
     operation
 }
@@ -193,12 +202,23 @@ fn path_parameters(path: &str) -> Vec<Value> {
     path.split('/')
         .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
         .map(|name| {
-            let schema = if name.ends_with("_id") {
-                json!({ "type": "string", "format": "uuid" })
-            } else {
-                json!({ "type": "string", "minLength": 1 })
+            let (schema, description) = match name.strip_suffix("_id") {
+                Some(of) => (
+                    json!({ "type": "string", "format": "uuid" }),
+                    format!(
+                        "The id of the {}.",
+                        of.replace("org", "organization").replace('_', " ")
+                    ),
+                ),
+                None => (json!({ "type": "string", "minLength": 1 }), format!("Which {name}.")),
             };
-            json!({ "in": "path", "name": name, "required": true, "schema": schema })
+            json!({
+                "in": "path",
+                "name": name,
+                "required": true,
+                "description": description,
+                "schema": schema,
+            })
         })
         .collect()
 }
@@ -230,7 +250,13 @@ fn illustrate(operation: &mut Value, components: &Value) {
     let fill = |content: &mut Value, comes_in: bool| {
         for (_, body) in content.as_object_mut().into_iter().flatten() {
             if body.get("example").is_none() && body["schema"].is_object() {
-                body["example"] = example::of(&body["schema"], components, comes_in);
+                let line = &body["schema"]["contentSchema"];
+                body["example"] = if line.is_object() {
+                    let line = example::of(line, components, comes_in);
+                    format!("{line}\n{line}\n").into()
+                } else {
+                    example::of(&body["schema"], components, comes_in)
+                };
             }
         }
     };
@@ -290,12 +316,32 @@ mod tests {
     }
 
     #[test]
+    fn every_operation_and_parameter_is_described() {
+        let mut summaries = BTreeSet::new();
+        for (name, operation) in operations() {
+            assert!(
+                operation["description"].as_str().is_some_and(|text| !text.is_empty()),
+                "{name}"
+            );
+            assert!(
+                summaries.insert(operation["summary"].as_str().unwrap()),
+                "{name}: same summary"
+            );
+            for parameter in operation["parameters"].as_array().unwrap() {
+                let description = parameter["description"].as_str();
+                assert!(description.is_some_and(|text| !text.is_empty()), "{name}: {parameter}");
+            }
+        }
+    }
+
+    #[test]
     fn every_json_body_has_an_example() {
         for (name, operation) in operations() {
             let bodies = operation["responses"].as_object().unwrap().values();
             for body in bodies.chain(operation.get("requestBody")) {
                 for (media_type, content) in body["content"].as_object().into_iter().flatten() {
-                    assert!(!content["example"].is_null(), "{name}: {media_type}");
+                    let example = &content["example"];
+                    assert!(!example.is_null() && *example != json!({}), "{name}: {media_type}");
                 }
             }
         }

@@ -58,5 +58,12 @@ fn object(schema: &Value, comes_in: bool, inner: impl Fn(&Value) -> Value) -> Va
             example.insert(name.clone(), inner(field));
         }
     }
+    // A change of nothing shows nothing: the first text, or else the first field.
+    if example.is_empty() {
+        let fields = || schema["properties"].as_object().into_iter().flatten();
+        let filled = || fields().map(|(name, field)| (name, inner(field)));
+        let first = filled().find(|(_, value)| value.is_string()).or_else(|| filled().next());
+        example.extend(first.map(|(name, value)| (name.clone(), value)));
+    }
     example.into()
 }

@@ -15,7 +15,8 @@ use crate::{
     Code, Problem,
     access::{InTeam, Item, Org, Permission},
     answer::{Created, Deleted, Made, Message, One, PageOf, Plain, Stored},
-    body::{Body, IfMatch, Path, Query},
+    body::{Body, IfMatch, Path},
+    query::Query,
 };
 
 /// The schemas that operations refer to: of what comes in and of what goes out, which may differ in
@@ -133,13 +134,18 @@ impl<'a> Operation<'a> {
         description: &str,
         schema: &Value,
     ) {
-        self.parameters.push(json!({
+        let mut parameter = json!({
             "in": place,
             "name": name,
             "required": required,
             "description": description,
             "schema": schema,
-        }));
+        });
+        // What a page for trying out fills in. Of what may be left out, that would change the answer.
+        if let Some(example) = schema["examples"].get(0).filter(|_| required) {
+            parameter["example"] = example.clone();
+        }
+        self.parameters.push(parameter);
     }
 }
 

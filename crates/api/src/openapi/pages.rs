@@ -31,18 +31,23 @@ pub(crate) const POLICY: &str = "default-src 'none'; script-src 'self'; style-sr
 impl Responder for Asset {
     type Body = BoxBody;
 
-    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
-        let mut response = HttpResponse::Ok();
+    fn respond_to(self, request: &HttpRequest) -> HttpResponse {
+        // Asked about before each use: a page and its parts are of one version.
+        let etag = format!("\"{}-{}\"", env!("CARGO_PKG_VERSION"), self.bytes.len());
+        let is_known =
+            request.headers().get(header::IF_NONE_MATCH).is_some_and(|known| *known == *etag);
+        let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
         response
             .content_type(self.media_type)
-            .insert_header((header::CACHE_CONTROL, "public, max-age=3600"));
+            .insert_header((header::ETAG, etag))
+            .insert_header((header::CACHE_CONTROL, "no-cache"));
         if self.media_type == HTML {
             response.insert_header((header::CONTENT_SECURITY_POLICY, POLICY));
         }
         if self.packed {
             response.insert_header(ContentEncoding::Gzip);
         }
-        response.body(self.bytes)
+        if is_known { response.finish() } else { response.body(self.bytes) }
     }
 }
 
@@ -99,7 +104,7 @@ impl Responder for Document {
 
 impl Describe for Document {
     fn describe(operation: &mut Operation<'_>) {
-        let schema = json!({ "type": "object", "required": ["openapi", "info", "paths"] });
+        let schema = json!({ "type": "object", "required": ["openapi", "info", "paths"], "examples": [{ "openapi": "3.1.0", "info": {}, "paths": {} }] });
         operation.answers_with(200, "This document.", &[], Some(("application/json", schema)));
     }
 }

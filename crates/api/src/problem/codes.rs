@@ -60,9 +60,9 @@ codes! {
     InvalidCursor = "invalid_cursor", BAD_REQUEST, "Invalid cursor",
         "The cursor does not belong to this list. Start again without one.";
     Unauthenticated = "unauthenticated", UNAUTHORIZED, "Not authenticated",
-        "The request needs a valid access token: Authorization: Bearer ... . Log in for one.";
+        "The request needs a valid access token or API key, as `Authorization: Bearer TOKEN`. Log in for one.";
     WrongCredentials = "wrong_credentials", UNAUTHORIZED, "Incorrect email or password",
-        "No active account has this e-mail and password. Whoever has accounts in several organizations sends \"organization\" with the slug of one.";
+        "Incorrect email or password: no active account has both. Whoever has accounts in several organizations sends \"organization\" with the slug of one.";
     InvalidRefreshToken = "invalid_refresh_token", UNAUTHORIZED, "Invalid refresh token",
         "The refresh token is none of ours, was used before, or its session is over. Log in again.";
     LogInRefused = "log_in_refused", UNAUTHORIZED, "Log-in refused",

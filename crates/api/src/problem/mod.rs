@@ -77,7 +77,7 @@ impl Problem {
         let (pointer, detail) = (pointer.into(), detail.into());
         Self {
             code: Code::Invalid,
-            detail: format!("{pointer} {detail}"),
+            detail: of_field(&pointer, &detail),
             errors: vec![FieldError { pointer, detail }],
             retry_after: 1,
         }
@@ -112,7 +112,10 @@ impl Problem {
         let errors: Vec<FieldError> =
             problems.into_iter().flat_map(|problem| problem.errors).collect();
         let detail = match errors.first() {
-            Some(first) => format!("{} {}; nothing was written", first.pointer, first.detail),
+            Some(first) => {
+                let first = of_field(&first.pointer, &first.detail);
+                format!("{}; nothing was written.", first.trim_end_matches('.'))
+            }
             None => Code::Invalid.meaning().to_owned(),
         };
         Self { errors, ..Self::with(Code::Invalid, detail) }
@@ -166,6 +169,11 @@ impl Problem {
             Err(_) => response.finish(),
         }
     }
+}
+
+/// Says what is wrong with a field; one without a name is the whole.
+fn of_field(pointer: &str, detail: &str) -> String {
+    if pointer.is_empty() { detail.to_owned() } else { format!("{pointer}: {detail}") }
 }
 
 impl ResponseError for Problem {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{Code, Problem};
 use crate::{
     body::Path,
-    openapi::{Describe, Operation},
+    openapi::{Describe, Operation, pages::POLICY},
 };
 
 /// What a code means.
@@ -44,9 +44,13 @@ impl Responder for Explanation {
         let Self { code, status, title, meaning } = self;
         let code = code.as_str();
         // All of it is ours: nothing of the request is in the page.
-        response.content_type("text/html; charset=utf-8").body(format!(
+        response.content_type("text/html; charset=utf-8");
+        response.insert_header((header::CONTENT_SECURITY_POLICY, POLICY));
+        response.body(format!(
             "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{title}</title>\
-             <h1>{title}</h1><p><code>{code}</code>, status {status}</p><p>{meaning}</p>\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+             <style>body {{ max-width: 40em; margin: 3em auto; padding: 0 1em; \
+             font: 1.1em/1.5 system-ui, sans-serif }}</style><h1>{title}</h1><p><code>{code}</code>, status {status}</p><p>{meaning}</p>\
              <p><a href=\"/redoc\">API reference</a></p></html>"
         ))
     }

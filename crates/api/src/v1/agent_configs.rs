@@ -14,7 +14,8 @@ use crate::{
     Problem,
     access::{Gate, InTeam, Item, perm},
     answer::{Addressed, Created, Deleted, One, PageOf, StampsView},
-    body::{Body, Given, IfMatch, Limit, Paging, Path, Query, same},
+    body::{Body, Given, IfMatch, Path, same},
+    query::{Flag, Limit, Paging, Query},
     repeat::{Key, Keyed, Once},
 };
 
@@ -72,10 +73,14 @@ pub(crate) struct AgentConfigUpdate {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AgentConfigQuery {
+    /// How many at most.
     limit: Option<Limit>,
+    /// Where the page before ended: its `next_cursor`.
     cursor: Option<String>,
+    /// Of this type.
     agent_type: Option<AgentType>,
-    is_active: Option<bool>,
+    /// Active ones, or inactive ones.
+    is_active: Option<Flag>,
 }
 
 /// An agent configuration as clients see it.
@@ -160,7 +165,7 @@ pub(crate) async fn list(
 ) -> Result<PageOf<AgentConfigView>, Problem> {
     let AgentConfigQuery { limit, cursor, agent_type, is_active } = query;
     let page = Paging::of(limit, cursor.as_deref(), List::AgentConfigs)?;
-    let filter = AgentConfigFilter { agent_type, is_active };
+    let filter = AgentConfigFilter { agent_type, is_active: is_active.map(|flag| flag.0) };
     let configs = access.read().await?.agent_configs().list(access.team_id, filter, page).await?;
     Ok(PageOf::of(List::AgentConfigs, configs, AgentConfigView::from))
 }

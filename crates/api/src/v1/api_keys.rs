@@ -12,8 +12,9 @@ use crate::{
     Problem,
     access::{Org, perm},
     answer::{Addressed, Created, Deleted, One, PageOf, StampsView},
-    body::{IfMatch, Paging, Path, Query, When},
+    body::{IfMatch, Path, When},
     openapi::{Describe, Operation},
+    query::{Paging, Query},
     repeat::{Keep, Keyed, Once},
 };
 

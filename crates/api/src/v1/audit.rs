@@ -11,7 +11,8 @@ use crate::{
     Problem,
     access::{Item, Org, perm},
     answer::PageOf,
-    body::{Limit, Paging, Path, Query, When},
+    body::{Path, When},
+    query::{Limit, Paging, Query},
 };
 
 /// Which entries, and which part of the list.

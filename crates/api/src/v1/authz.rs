@@ -8,7 +8,7 @@ use crate::{
     Problem,
     access::{Org, perm},
     answer::Plain,
-    body::Query,
+    query::Query,
 };
 
 /// What is asked about.

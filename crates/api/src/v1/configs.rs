@@ -14,8 +14,9 @@ use crate::{
     Code, Problem,
     access::{Org, perm},
     answer::{Addressed, Created, Deleted, One, PageOf, StampsView},
-    body::{Body, Given, IfMatch, Limit, Paging, Path, Query},
+    body::{Body, Given, IfMatch, Path},
     problem::FieldError,
+    query::{Flag, Limit, Paging, Query},
     repeat::{Key, Keyed, Once},
 };
 
@@ -98,10 +99,14 @@ pub(crate) struct ConfigQuery {
     limit: Option<Limit>,
     /// Where the page before ended: its `next_cursor`.
     cursor: Option<String>,
+    /// Of this layer.
     config_type: Option<ConfigType>,
+    /// That stand there.
     status: Option<ConfigStatus>,
+    /// Of this team.
     team_id: Option<TeamId>,
-    is_active: Option<bool>,
+    /// Active ones, or inactive ones.
+    is_active: Option<Flag>,
 }
 
 /// A configuration as clients see it.
@@ -204,6 +209,7 @@ pub(crate) async fn list(
 ) -> Result<PageOf<ConfigView>, Problem> {
     let ConfigQuery { limit, cursor, config_type, status, team_id, is_active } = query;
     let page = Paging::of(limit, cursor.as_deref(), List::Configs)?;
+    let is_active = is_active.map(|flag| flag.0);
     let filter = ConfigFilter { config_type, status, team_id, is_active };
     let configs = access.read().configs().list(filter, page).await?;
     Ok(PageOf::of(List::Configs, configs, ConfigView::from))

@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Code, Deps, Problem,
     access::{Org, perm},
-    body::Query,
     openapi::{Describe, Operation},
+    query::Query,
 };
 
 /// How long an answer is kept for the next who asks. A change made here counts at once; one that
@@ -36,6 +36,7 @@ pub(crate) struct ResolveQuery {
     team: Option<ConfigName>,
     /// The name of the alert, or of whatever looks for its configuration.
     name: Option<ConfigName>,
+    /// How bad it is.
     severity: Option<Severity>,
     /// The name of an agent.
     agent: Option<ConfigName>,

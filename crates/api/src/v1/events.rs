@@ -20,8 +20,8 @@ use uuid::Uuid;
 use crate::{
     Code, Deps, Problem,
     access::{Org, perm},
-    body::{Limit, Query},
     openapi::{Describe, Operation},
+    query::{Limit, Query},
     service::Closing,
 };
 

@@ -12,7 +12,8 @@ use crate::{
     Problem,
     access::{Gate, InTeam, Item, perm},
     answer::{Addressed, Deleted, One, PageOf, StampsView, Stored},
-    body::{Body, Given, IfMatch, Limit, Paging, Path, Query, When, same},
+    body::{Body, Given, IfMatch, Path, When, same},
+    query::{Limit, Paging, Query},
     repeat::{Key, Keyed, Once},
 };
 
@@ -90,10 +91,15 @@ pub(crate) struct IncidentUpdate {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct IncidentQuery {
+    /// How many at most.
     limit: Option<Limit>,
+    /// Where the page before ended: its `next_cursor`.
     cursor: Option<String>,
+    /// That stand there.
     status: Option<IncidentStatus>,
+    /// Of this priority.
     priority: Option<Priority>,
+    /// Created at or after.
     since: Option<When>,
     /// A part of the title or the description, in any case.
     q: Option<SearchText>,

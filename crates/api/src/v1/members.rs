@@ -9,7 +9,8 @@ use crate::{
     Code, Problem,
     access::{InTeam, Org, perm},
     answer::{Addressed, Created, Deleted, One, PageOf},
-    body::{Body, IfMatch, Paging, Path, Query},
+    body::{Body, IfMatch, Path},
+    query::{Paging, Query},
     repeat::{Keyed, Once},
 };
 
@@ -68,6 +69,14 @@ pub(crate) async fn list(
     let page = Paging::of(paging.limit, paging.cursor.as_deref(), List::Users)?;
     let members = access.read().memberships().list(team_id, page).await?;
     Ok(PageOf::of(List::Users, members, MemberView::from))
+}
+
+pub(crate) async fn get(
+    access: Org<perm::TeamsRead>,
+    Path((team_id, user_id)): Path<(TeamId, UserId)>,
+) -> Result<One<MemberView>, Problem> {
+    let member = access.read().memberships().get(team_id, user_id).await?;
+    Ok(One(MemberView::from(member)))
 }
 
 pub(crate) async fn add(

@@ -12,7 +12,8 @@ use crate::{
     Problem,
     access::{Gate, InTeam, Item, Org, perm},
     answer::{Addressed, Created, Deleted, One, PageOf, StampsView},
-    body::{IfMatch, Limit, Paging, Path, Query, When, same},
+    body::{IfMatch, Path, When, same},
+    query::{Limit, Paging, Query},
     repeat::{Key, Keyed, Once},
 };
 
@@ -45,11 +46,17 @@ pub(crate) struct StatCreate {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StatQuery {
+    /// How many at most.
     limit: Option<Limit>,
+    /// Where the page before ended: its `next_cursor`.
     cursor: Option<String>,
+    /// Of this name.
     metric_name: Option<MetricName>,
+    /// Of this type.
     metric_type: Option<MetricType>,
+    /// Measured at or after.
     since: Option<When>,
+    /// Measured at or before.
     until: Option<When>,
 }
 

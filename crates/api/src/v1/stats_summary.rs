@@ -10,7 +10,8 @@ use crate::{
     Problem,
     access::{InTeam, Org, perm},
     answer::Plain,
-    body::{Query, When},
+    body::When,
+    query::Query,
 };
 
 /// How many windows an answer has at most.
@@ -20,7 +21,9 @@ const MOST: i64 = 1000;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SummaryQuery {
+    /// Of this name.
     metric_name: MetricName,
+    /// Of this type.
     metric_type: Option<MetricType>,
     /// Measured at or after.
     since: When,

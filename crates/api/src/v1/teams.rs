@@ -11,7 +11,8 @@ use crate::{
     Problem,
     access::{InTeam, Org, perm},
     answer::{Addressed, Created, Deleted, One, PageOf, StampsView},
-    body::{Body, Given, IfMatch, Paging, Path, Query, same},
+    body::{Body, Given, IfMatch, Path, same},
+    query::{Paging, Query},
     repeat::{Key, Keyed, Once},
 };
 

@@ -4,7 +4,7 @@ use actix_web::web;
 use brownie_auth::{Password, PasswordHash};
 use brownie_domain::{
     Action, AvatarUrl, Change, Document, EmailAddress, FullName, List, OrganizationId, Role,
-    TeamId, UserId, Username, Version,
+    TeamId, Timestamp, UserId, Username, Version,
 };
 use brownie_persistence::{NewUser, User, UserPatch};
 use schemars::JsonSchema;
@@ -14,7 +14,8 @@ use crate::{
     Deps, Problem,
     access::{Org, perm},
     answer::{Addressed, Created, Deleted, One, PageOf, StampsView},
-    body::{Body, Given, IfMatch, Paging, Path, Query, same},
+    body::{Body, Given, IfMatch, Path, same},
+    query::{Paging, Query},
     repeat::{Key, Keyed, Once},
 };
 
@@ -35,7 +36,7 @@ pub(crate) struct UserCreate {
     #[serde(default)]
     is_verified: bool,
     #[serde(default)]
-    preferences: Document,
+    preferences: Option<Document>,
     #[serde(default)]
     password: Option<Password>,
     team_id: TeamId,
@@ -80,6 +81,9 @@ pub(crate) struct UserView {
     team_id: TeamId,
     role: Role,
     preferences: Document,
+    /// Null, as is `deleted_by`: who is deleted is not shown. The original's clients read both.
+    deleted_at: Option<Timestamp>,
+    deleted_by: Option<UserId>,
     #[serde(flatten)]
     stamps: StampsView,
 }
@@ -123,6 +127,8 @@ impl From<User> for UserView {
             team_id,
             role,
             preferences,
+            deleted_at: None,
+            deleted_by: None,
             stamps: stamps.into(),
         }
     }
@@ -157,7 +163,7 @@ pub(crate) async fn create(
         is_verified: body.is_verified,
         team_id: body.team_id,
         role: body.role,
-        preferences: body.preferences,
+        preferences: body.preferences.unwrap_or_default(),
     };
     access
         .once(key, new, move |tx, new| async move {

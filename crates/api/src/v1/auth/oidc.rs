@@ -22,8 +22,9 @@ use crate::{
     Code, Deps, Problem,
     access::{Org, perm, request_id},
     answer::{Message, Plain},
-    body::{Body, Query},
+    body::Body,
     openapi::{Describe, Operation},
+    query::Query,
 };
 
 /// `__Host-`: no neighbouring host can plant it (RFC 6265bis section 4.1.3).
@@ -32,7 +33,9 @@ const COOKIE: &str = "__Host-brownie-login";
 /// What the issuer sends the browser back with (RFC 6749 section 4.1.2).
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct Callback {
+    /// What the issuer gives tokens for.
     code: Option<String>,
+    /// What the log-in was begun with.
     state: Option<String>,
     /// Why the issuer let nobody in.
     error: Option<String>,
