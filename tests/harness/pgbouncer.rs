@@ -2,10 +2,9 @@
 //! the programs.
 
 use std::{
-    env, fs,
+    fs,
     net::TcpStream,
     os::unix::fs::PermissionsExt,
-    path::PathBuf,
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -45,8 +44,7 @@ impl PgBouncer {
         prepared: Option<u32>,
     ) -> Result<Self> {
         #[expect(clippy::disallowed_methods, reason = "the tests' own setting")]
-        let parts = env::var("BROWNIE_PARTS").unwrap_or("/var/tmp/brownie-parts".to_owned());
-        let program = PathBuf::from(parts).join(format!("pgbouncer-{version}/run"));
+        let program = crate::parts().join(format!("pgbouncer-{version}/run"));
         ensure!(
             program.exists(),
             "{} is not there: run tests/parts/install-pgbouncer.sh",

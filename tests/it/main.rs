@@ -8,6 +8,7 @@
 )]
 
 mod binaries;
+mod clients;
 mod cuts;
 mod documents;
 mod durability;

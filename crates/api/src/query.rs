@@ -84,6 +84,7 @@ pub(crate) struct Paging {
     /// How many at most.
     pub(crate) limit: Option<Limit>,
     /// Where the page before ended: its `next_cursor`.
+    #[schemars(length(min = 1))]
     pub(crate) cursor: Option<String>,
 }
 

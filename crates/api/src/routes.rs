@@ -86,11 +86,11 @@ pub fn table() -> Vec<Route> {
         GET    "/api/v1/okta/callback"                      - => auth::oidc::callback: "Where the issuer sends a browser back, at the original's path" LogInRefused OrganizationNeeded NotImplemented;
         GET    "/api/v1/auth/okta/login"                    - => auth::oidc::log_in_by_url: "Where to log in, at another path of the original" NotImplemented;
         GET    "/api/v1/auth/okta/callback"                 - => auth::oidc::callback: "Where the issuer sends a browser back, at another path of the original" LogInRefused OrganizationNeeded NotImplemented;
-        GET    "/api/v1/okta/userinfo"                      UsersRead => auth::me: "Who am I, at the original's path";
         GET    "/.well-known/jwks.json"                     - => auth::tokens::jwks: "The keys that sign access tokens";
         GET    "/api/v1/auth/me"                            UsersRead => auth::me: "Who am I";
+        GET    "/api/v1/okta/userinfo"                      UsersRead => auth::me: "Who am I, at the original's path";
 
-        GET    "/api/v1/authz/explain"                      UsersRead => authz::explain: "What I may do, and why";
+        GET    "/api/v1/authz/explain"                      UsersRead => authz::explain: "What I may do, and why" NotFound;
 
         GET    "/api/v1/organizations"                      OrganizationRead => organizations::list: "My organization, as a list";
         GET    "/api/v1/organizations/{org_id}"             OrganizationRead => organizations::get: "My organization";

@@ -24,22 +24,19 @@ pub struct Password(String);
 impl Password {
     /// The fewest characters it may have.
     pub const MIN: usize = 8;
-    /// The most bytes it may have; hashing more would only cost time.
-    pub const MAX_BYTES: usize = 1024;
+    /// The most characters it may have; hashing more would only cost time.
+    pub const MAX: usize = 256;
 }
 
 impl TryFrom<String> for Password {
     type Error = Invalid;
 
     fn try_from(text: String) -> Result<Self, Invalid> {
-        if text.chars().count() < Self::MIN || text.len() > Self::MAX_BYTES {
+        let count = text.chars().count();
+        if !(Self::MIN..=Self::MAX).contains(&count) {
             return Err(Invalid {
                 what: "password",
-                reason: format!(
-                    "must have {} characters or more, and at most {} bytes",
-                    Self::MIN,
-                    Self::MAX_BYTES
-                ),
+                reason: format!("must have {} to {} characters, not {count}", Self::MIN, Self::MAX),
             });
         }
         Ok(Self(text))
@@ -56,8 +53,7 @@ impl schemars::JsonSchema for Password {
             "type": "string",
             "format": "password",
             "minLength": Self::MIN,
-            // Characters of four bytes each fit.
-            "maxLength": Self::MAX_BYTES / 4,
+            "maxLength": Self::MAX,
             "examples": ["correct horse battery staple"],
         })
     }

@@ -96,11 +96,12 @@ impl ApiKeys<'_, Writing> {
     /// Creates a key, of whose text `hash` is the SHA-256.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when there is no such team, [`Error::AlreadyExists`] when the
+    /// [`Error::InvalidReference`] when there is no such team, [`Error::AlreadyExists`] when the
     /// organization has a key of that name.
     pub async fn create(&self, id: ApiKeyId, hash: TokenHash, new: NewApiKey) -> Result<ApiKey> {
         if let Some(team) = new.team_id {
-            self.scope.hold::<teams::Entity>(team.as_uuid()).await?;
+            let held = self.scope.hold::<teams::Entity>(team.as_uuid()).await;
+            held.map_err(|error| error.of_reference("team_id"))?;
         }
         let row = api_keys::ActiveModel {
             team_id: Set(new.team_id.map(|id| id.as_uuid())),

@@ -248,12 +248,13 @@ impl Configs<'_, Writing> {
     /// Creates a configuration.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when there is no such team, [`Error::LimitReached`] when the organization
-    /// has as many as it may.
+    /// [`Error::InvalidReference`] when there is no such team, [`Error::LimitReached`] when the
+    /// organization has as many as it may.
     pub async fn create(&self, new: NewConfig) -> Result<Config> {
         self.make_room().await?;
         if let Some(team) = new.team_id {
-            self.scope.hold::<teams::Entity>(team.as_uuid()).await?;
+            let held = self.scope.hold::<teams::Entity>(team.as_uuid()).await;
+            held.map_err(|error| error.of_reference("team_id"))?;
         }
         let row = configs::ActiveModel {
             team_id: Set(new.team_id.map(|id| id.as_uuid())),

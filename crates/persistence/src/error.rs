@@ -157,6 +157,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// What is not there was named by a field of what is to be written.
+    pub(crate) fn of_reference(self, field: &'static str) -> Self {
+        match self {
+            Self::NotFound { .. } => Self::InvalidReference { field },
+            other => other,
+        }
+    }
+
     /// Tells whether the same call may succeed if it is repeated unchanged.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Contended | Self::Locked | Self::Timeout | Self::Unavailable(_))

@@ -10,7 +10,7 @@ use actix_web::{
     middleware::Next,
     web,
 };
-use brownie_auth::{ApiKey, Claims, InvalidToken, SecretHash};
+use brownie_auth::{ApiKey, Claims, SecretHash};
 use brownie_cache::Cache;
 use brownie_persistence::{
     Error, OrgContext, OrgTx, Principal, Resource, Store, SystemContext, SystemScope, TokenClaims,
@@ -44,7 +44,11 @@ pub(crate) async fn identify<B: MessageBody>(
 pub(super) async fn identity_of(request: &HttpRequest) -> Option<Identity> {
     let (credential, deps) = (credential(request)?, request.app_data::<web::Data<Deps>>()?);
     let refused = || Identity::Refused(Problem::new(Code::Unauthenticated));
-    let Ok(credential) = credential else { return Some(refused()) };
+    let credential = match credential {
+        Ok(Some(credential)) => credential,
+        Ok(None) => return Some(refused()),
+        Err(problem) => return Some(Identity::Refused(problem)),
+    };
     let system = deps.store.system(&SystemContext::for_visitor(request_id(request)));
     Some(match principal(deps, &system, credential).await {
         Ok(Some(principal)) => Identity::Known(Box::new(principal)),
@@ -53,14 +57,25 @@ pub(super) async fn identity_of(request: &HttpRequest) -> Option<Identity> {
     })
 }
 
-/// Returns the credential that came with a request, if one did.
-fn credential(request: &HttpRequest) -> Option<Result<&str, InvalidToken>> {
-    if let Some(header) = request.headers().get(header::AUTHORIZATION) {
-        return Some(header.to_str().ok().and_then(bearer).ok_or(InvalidToken));
+/// Returns the credential that came with a request, if one did, and if it can be read as one. Of
+/// several, a proxy in front may have looked at another than we would.
+fn credential(request: &HttpRequest) -> Option<Result<Option<&str>, Problem>> {
+    let mut bearers = request.headers().get_all(header::AUTHORIZATION);
+    let mut keys = request.headers().get_all("x-api-key");
+    let credential = match (bearers.next(), keys.next()) {
+        (Some(header), None) => header.to_str().ok().and_then(bearer),
+        (None, Some(header)) => header.to_str().ok().filter(|text| ApiKey::is_meant_by(text)),
+        (Some(_), Some(_)) => return Some(Err(several())),
+        (None, None) => return None,
+    };
+    if bearers.next().or(keys.next()).is_some() {
+        return Some(Err(several()));
     }
-    let header = request.headers().get("x-api-key")?;
-    let key = header.to_str().ok().filter(|text| ApiKey::is_meant_by(text));
-    Some(key.ok_or(InvalidToken))
+    Some(Ok(credential))
+}
+
+fn several() -> Problem {
+    Problem::with(Code::Unauthenticated, "The request has several credentials: send one.")
 }
 
 /// Asks whom a credential names: an API key, a user by an access token of ours, or a user by a token

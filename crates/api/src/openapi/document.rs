@@ -98,6 +98,12 @@ fn make() -> Value {
                     "scheme": "bearer",
                     "description": "The `access_token` that POST /api/v1/auth/login answers, or an API key; without the word Bearer.",
                 },
+                "api_key": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "X-API-Key",
+                    "description": "An API key of POST /api/v1/api-keys.",
+                },
             },
         },
     })
@@ -177,7 +183,7 @@ fn operation(
         operation["requestBody"] = body;
     }
     if let Some(action) = told.action {
-        operation["security"] = json!([{ "bearer": [] }]);
+        operation["security"] = json!([{ "bearer": [] }, { "api_key": [] }]);
         let reach = match action.reach() {
             brownie_domain::Reach::Organization => "organization",
             brownie_domain::Reach::Team => "team",

@@ -119,6 +119,13 @@ impl<'a> Operation<'a> {
         self.answers.insert(status, answer);
     }
 
+    /// One of its answers has another form, too.
+    pub(crate) fn answers_also(&mut self, status: u16, media_type: &str, schema: &Value) {
+        if let Some(answer) = self.answers.get_mut(&status) {
+            answer["content"][media_type] = json!({ "schema": schema });
+        }
+    }
+
     /// It takes a body of a media type.
     pub(crate) fn takes_body(&mut self, media_type: &str, schema: &Value) {
         self.request_body =
@@ -271,8 +278,7 @@ impl<T> Describe for Path<T> {
 
 impl Describe for IfMatch {
     fn describe(operation: &mut Operation<'_>) {
-        let schema =
-            json!({ "type": "string", "pattern": "^\"v[1-9][0-9]*\"$", "examples": ["\"v1\""] });
+        let schema = json!({ "type": "string", "pattern": "^\"v[1-9][0-9]{0,17}\"$", "examples": ["\"v1\""] });
         operation.takes(
             "header",
             "If-Match",

@@ -76,6 +76,7 @@ pub(crate) struct AgentConfigQuery {
     /// How many at most.
     limit: Option<Limit>,
     /// Where the page before ended: its `next_cursor`.
+    #[schemars(length(min = 1))]
     cursor: Option<String>,
     /// Of this type.
     agent_type: Option<AgentType>,

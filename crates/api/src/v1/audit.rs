@@ -22,6 +22,7 @@ pub(crate) struct AuditQuery {
     /// How many at most.
     limit: Option<Limit>,
     /// Where the page before ended: its `next_cursor`.
+    #[schemars(length(min = 1))]
     cursor: Option<String>,
     /// About this thing.
     resource_id: Option<Uuid>,

@@ -98,6 +98,7 @@ pub(crate) struct ConfigQuery {
     /// How many at most.
     limit: Option<Limit>,
     /// Where the page before ended: its `next_cursor`.
+    #[schemars(length(min = 1))]
     cursor: Option<String>,
     /// Of this layer.
     config_type: Option<ConfigType>,

@@ -92,13 +92,13 @@ impl Responder for Feed {
 
 impl Describe for Feed {
     fn describe(operation: &mut Operation<'_>) {
-        let accept = json!({ "type": "string", "examples": ["text/event-stream"] });
-        let said = "`text/event-stream` for Server-Sent Events: a stream that does not end.";
-        operation.takes("header", "Accept", false, said, &accept);
         let last = json!({ "type": "string", "format": "uuid" });
         let said = "Where a stream that broke off is taken up again; goes before `after`.";
         operation.takes("header", "Last-Event-ID", false, said, &last);
-        operation.answers::<EventsView>(200, "Events, the oldest first; or a stream of them.", &[]);
+        let said = "Events, the oldest first. To who accepts `text/event-stream`, Server-Sent Events: a stream that does not end.";
+        operation.answers::<EventsView>(200, said, &[]);
+        let stream = json!({ "type": "string", "examples": ["id: 0\nevent: incident.created\ndata: {}\n\n"] });
+        operation.answers_also(200, "text/event-stream", &stream);
         operation.may_fail([Code::Malformed, Code::EventGone]);
     }
 }

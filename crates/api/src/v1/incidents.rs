@@ -94,6 +94,7 @@ pub(crate) struct IncidentQuery {
     /// How many at most.
     limit: Option<Limit>,
     /// Where the page before ended: its `next_cursor`.
+    #[schemars(length(min = 1))]
     cursor: Option<String>,
     /// That stand there.
     status: Option<IncidentStatus>,

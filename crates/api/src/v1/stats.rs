@@ -49,6 +49,7 @@ pub(crate) struct StatQuery {
     /// How many at most.
     limit: Option<Limit>,
     /// Where the page before ended: its `next_cursor`.
+    #[schemars(length(min = 1))]
     cursor: Option<String>,
     /// Of this name.
     metric_name: Option<MetricName>,

@@ -99,6 +99,7 @@ impl Eq for Pattern {}
 
 described!(Pattern, "A regular expression that must match the whole text, in linear time.", {
     "type": "string",
+    "minLength": 1,
     "maxLength": Pattern::MAX,
     "examples": ["cpu-.*"],
 });

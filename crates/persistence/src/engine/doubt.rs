@@ -82,15 +82,14 @@ impl Doubt {
 }
 
 /// Waits for `work` on the connection to `backend`: at most for `limit`, and no longer than there is
-/// hope. `doubt` is none where nobody can be asked.
+/// hope. `doubt` is none where nobody can be asked. `work` is boxed: what waits for it is moved about.
 pub(super) async fn patiently<T>(
     doubt: Option<&Doubt>,
     backend: i32,
     limit: Duration,
-    work: impl Future<Output = Result<T>>,
+    mut work: impl Future<Output = Result<T>> + Unpin,
 ) -> Result<T> {
     let hopefully = async {
-        let mut work = std::pin::pin!(work);
         let Some(doubt) = doubt else { return work.await };
         loop {
             if let Ok(outcome) = timeout(PATIENCE, &mut work).await {
@@ -98,7 +97,7 @@ pub(super) async fn patiently<T>(
             }
             tokio::select! {
                 outcome = &mut work => return outcome,
-                at_work = doubt.at_work(backend) => if !at_work {
+                at_work = Box::pin(doubt.at_work(backend)) => if !at_work {
                     let silent = Error::Unavailable(Some("a connection fell silent".into()));
                     return timeout(LAST_CHANCE, &mut work).await.unwrap_or(Err(silent));
                 }

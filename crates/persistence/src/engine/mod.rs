@@ -134,12 +134,12 @@ impl Engine {
     ) -> Result<Vec<Row>> {
         let mut lent = Lent { client: Some(client), engine: self };
         let Some(client) = &lent.client else { return Err(Error::UnitOver) };
-        let work = async {
+        let work = Box::pin(async {
             match org.filter(|_| self.is_pooled()) {
                 Some(org) => bracketed(client, &self.bracket("READ ONLY", org), statement).await,
                 None => flight(client, org, statement).await,
             }
-        };
+        });
         let outcome = patiently(self.doubt(), client.backend, self.limit(), work).await;
         client.answered();
         if let Some(client) = lent.client.take()
@@ -169,7 +169,7 @@ impl Engine {
 
     async fn acquire(&self) -> Result<Object> {
         // The pool's own limits are for each step; this one is for all.
-        match timeout(self.acquire_timeout * 2, self.pool.get()).await {
+        match timeout(self.acquire_timeout * 2, Box::pin(self.pool.get())).await {
             Ok(Ok(client)) => Ok(client),
             Ok(Err(PoolError::Backend(error))) => Err(error),
             Ok(Err(PoolError::Timeout(_))) | Err(_) => Err(Error::Unavailable(None)),

@@ -101,7 +101,7 @@ impl Session {
         // Until the answer is here, the unit counts as failed: a caller that drops this future and
         // goes on must not commit half of it.
         self.failed = true;
-        let work = async {
+        let work = Box::pin(async {
             let first = Ready::on(client, first).await?;
             let second = match second {
                 Some(second) => Some(Ready::on(client, second).await?),
@@ -122,7 +122,7 @@ impl Session {
             let (begun, first, second) = join3(bracketed, first.run(client), go_on).await;
             begun?;
             Ok((first?, second?))
-        };
+        });
         let (doubt, limit) = (self.engine.doubt(), self.engine.limit());
         let outcome = patiently(doubt, client.backend, limit, work).await;
         match &outcome {
@@ -151,7 +151,7 @@ impl Session {
             return Ok(());
         }
         let mut asked = false;
-        let work = async {
+        let work = Box::pin(async {
             if let Some(bracket) = bracket {
                 client.batch_execute(&bracket).await?;
             }
@@ -166,7 +166,7 @@ impl Session {
             let (last, committed) = join(last.run(client), client.batch_execute("COMMIT")).await;
             last?;
             committed.map_err(Error::from)
-        };
+        });
         let (doubt, limit) = (self.engine.doubt(), self.engine.limit());
         let outcome = patiently(doubt, client.backend, limit, work).await;
         match &outcome {

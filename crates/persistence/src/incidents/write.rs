@@ -87,11 +87,12 @@ impl Incidents<'_, Writing> {
     /// Creates an incident, unless one with its idempotency key is there.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when there is no such team or assignee; [`Error::AlreadyExists`] when
-    /// another team has used the key.
+    /// [`Error::NotFound`] when there is no such team, [`Error::InvalidReference`] when there is no such
+    /// assignee; [`Error::AlreadyExists`] when another team has used the key.
     pub async fn create(&self, team_id: TeamId, new: NewIncident) -> Result<Created> {
         if let Some(assignee) = new.assigned_to {
-            self.scope.get::<users::Entity>(assignee.as_uuid()).await?;
+            let found = self.scope.get::<users::Entity>(assignee.as_uuid()).await;
+            found.map_err(|error| error.of_reference("assigned_to"))?;
         }
         let key = new.idempotency_key.clone();
         let row = row_of(team_id, new, self.scope.now())?;
@@ -221,7 +222,7 @@ impl Incidents<'_, Writing> {
     /// Changes an incident that is still at version `expected`.
     ///
     /// # Errors
-    /// [`Error::NotFound`], also for an assignee who is not there; [`Error::VersionConflict`];
+    /// [`Error::NotFound`]; [`Error::InvalidReference`] to an assignee; [`Error::VersionConflict`];
     /// [`Error::IllegalTransition`].
     pub async fn update(
         &self,
@@ -240,7 +241,8 @@ impl Incidents<'_, Writing> {
             progress = progress.transition(status, now)?;
         }
         if let Change::Set(assignee) = patch.assigned_to {
-            self.scope.get::<users::Entity>(assignee.as_uuid()).await?;
+            let found = self.scope.get::<users::Entity>(assignee.as_uuid()).await;
+            found.map_err(|error| error.of_reference("assigned_to"))?;
             progress = progress.assigned(current.stamps.created_at, now);
         }
         let IncidentPatch {

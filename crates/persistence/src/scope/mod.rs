@@ -172,7 +172,8 @@ impl<Mode> OrgScope<Mode> {
     pub(crate) async fn rows(&self, statement: Statement) -> Result<Vec<Row>> {
         match &self.conn {
             Conn::Pool(engine) => engine.read(self.ctx.org_id, statement).await,
-            Conn::Unit(unit) => unit.rows(statement).await,
+            // Boxed, so that a read, which has no use for it, need not carry its room about.
+            Conn::Unit(unit) => Box::pin(unit.rows(statement)).await,
         }
     }
 }
