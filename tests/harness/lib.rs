@@ -21,7 +21,7 @@ pub use issuer::{Callback, Issuer, Manner, OpenBao, OpenBaoOptions, OpenBaoToken
 pub use pgbouncer::{PgBouncer, PoolMode};
 pub use postgres::{Database, Postgres, TENANT_TABLES};
 pub use redis::Redis;
-pub use service::{Service, binary, run};
+pub use service::{JWT_SECRET, Service, binary, run};
 pub use world::{Founded, new_agent_config, new_incident, new_stat, new_team, new_user};
 
 /// Returns a port of 127.0.0.1 on which nobody listens.

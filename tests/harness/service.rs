@@ -53,6 +53,9 @@ fn command(name: &str, variables: &[(&str, &str)]) -> Command {
     command
 }
 
+/// What `brownie-server` signs access tokens with in tests.
+pub const JWT_SECRET: &str = "a secret for tests, long enough for HS256";
+
 /// A running service.
 #[derive(Debug)]
 pub struct Service {
@@ -80,7 +83,7 @@ impl Service {
     pub async fn server_with(database_url: &str, more: &[(&str, &str)]) -> Result<Self> {
         let mut own = vec![
             ("DATABASE_URL", database_url.to_owned()),
-            ("METADATA_JWT_SECRET", "a secret for tests, long enough for HS256".to_owned()),
+            ("METADATA_JWT_SECRET", JWT_SECRET.to_owned()),
             // Tests ask as fast as they can, from one address.
             ("METADATA_RATE_LIMIT", "0".to_owned()),
             ("METADATA_RATE_LIMIT_ADDRESS", "0".to_owned()),
@@ -165,8 +168,24 @@ impl Service {
     /// # Errors
     /// When it does not.
     pub fn stop(&mut self) -> Result<ExitStatus> {
+        self.tell_to_stop()?;
+        self.wait()
+    }
+
+    /// Tells it to stop (SIGTERM).
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    pub fn tell_to_stop(&self) -> Result<()> {
         let pid = self.child.id().to_string();
-        Command::new("kill").args(["-TERM", &pid]).status().context("kill")?;
+        Command::new("kill").args(["-TERM", &pid]).status().context("kill").map(drop)
+    }
+
+    /// Waits until it has ended.
+    ///
+    /// # Errors
+    /// When that cannot be known.
+    pub fn wait(&mut self) -> Result<ExitStatus> {
         Ok(self.child.wait()?)
     }
 }

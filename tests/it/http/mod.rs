@@ -3,9 +3,11 @@
 mod auth;
 mod bad_input;
 mod configs;
+mod drain;
 mod edges;
 mod events;
 mod good;
+mod holes;
 mod hostile;
 mod incidents;
 mod insight;
