@@ -42,7 +42,7 @@ const SLUG: Shape = Shape { read: slug, pattern: "^[a-z0-9-]+$", format: None };
 const USERNAME: Shape = Shape { read: username, pattern: "^[A-Za-z0-9_-]+$", format: None };
 const EMAIL: Shape = Shape {
     read: email,
-    pattern: r"^[!-?A-~]+@[!--/-?A-~]+(\.[!--/-?A-~]+)+$",
+    pattern: r"^[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$",
     format: Some("email"),
 };
 const HTTP_URL: Shape =
@@ -101,15 +101,26 @@ fn username(text: String) -> Result<String, String> {
     Ok(text)
 }
 
-/// `x@y.z` of printable ASCII, in lower case: two spellings of one mailbox are one account.
+/// `x@y.z`: a dot-atom (RFC 5322 section 3.2.3) at a host name of two labels or more (RFC 5321 section
+/// 4.1.2), in lower case: two spellings of one mailbox are one account.
 fn email(mut text: String) -> Result<String, String> {
-    let well_formed = text.bytes().all(|b| b.is_ascii_graphic())
-        && text.split_once('@').is_some_and(|(local, domain)| {
-            !local.is_empty()
-                && !domain.contains('@')
-                && domain.contains('.')
-                && !domain.split('.').any(str::is_empty)
-        });
+    let is_atom = |atom: &str| {
+        let known = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&b);
+        !atom.is_empty() && atom.bytes().all(known)
+    };
+    let is_label = |label: &str| {
+        let known = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+        (1..=63).contains(&label.len())
+            && label.bytes().all(known)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let well_formed = text.split_once('@').is_some_and(|(local, domain)| {
+        local.len() <= 64
+            && local.split('.').all(is_atom)
+            && domain.contains('.')
+            && domain.split('.').all(is_label)
+    });
     if !well_formed {
         return Err("must look like name@example.com".to_owned());
     }
@@ -274,9 +285,20 @@ mod tests {
 
     #[test]
     fn what_is_no_mailbox_is_refused() {
-        for text in
-            ["ada", "ada@", "@example.com", "a@b", "a@b@c.de", "a b@c.de", "a@.de", "ä@b.de"]
-        {
+        for text in [
+            "ada",
+            "ada@",
+            "@example.com",
+            "a@b",
+            "a@b@c.de",
+            "a b@c.de",
+            "a@.de",
+            "ä@b.de",
+            "a..b@c.de",
+            "a@-b.de",
+            "a@b_c.de",
+            "a(b@c.de",
+        ] {
             assert!(text.parse::<EmailAddress>().is_err(), "{text}");
         }
     }

@@ -59,8 +59,8 @@ async fn each_mistake_has_its_answer() -> Result<()> {
     let unknown = "01a1fca1-0000-7000-8000-000000000000";
     check(
         &raw(&json!({"title": "x", "assigned_to": unknown}).to_string()).await?,
-        404,
-        "not_found",
+        422,
+        "invalid",
     );
     let answer = here.admin.post(&incidents, &json!({"title": "x", "team_id": unknown})).await?;
     check(&answer, 422, "invalid");

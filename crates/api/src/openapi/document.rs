@@ -98,7 +98,7 @@ fn make() -> Value {
                     "scheme": "bearer",
                     "description": "The `access_token` that POST /api/v1/auth/login answers, or an API key; without the word Bearer.",
                 },
-                "api_key": {
+                "x_api_key": {
                     "type": "apiKey",
                     "in": "header",
                     "name": "X-API-Key",
@@ -183,7 +183,7 @@ fn operation(
         operation["requestBody"] = body;
     }
     if let Some(action) = told.action {
-        operation["security"] = json!([{ "bearer": [] }, { "api_key": [] }]);
+        operation["security"] = json!([{ "bearer": [] }, { "x_api_key": [] }]);
         let reach = match action.reach() {
             brownie_domain::Reach::Organization => "organization",
             brownie_domain::Reach::Team => "team",
