@@ -57,11 +57,7 @@ async fn each_mistake_has_its_answer() -> Result<()> {
     let answer = here.admin.send(Method::POST, &incidents, &typed, Some("{}".to_owned())).await?;
     check(&answer, 415, "unsupported_media_type");
     let unknown = "01a1fca1-0000-7000-8000-000000000000";
-    check(
-        &raw(&json!({"title": "x", "assigned_to": unknown}).to_string()).await?,
-        422,
-        "invalid",
-    );
+    check(&raw(&json!({"title": "x", "assigned_to": unknown}).to_string()).await?, 422, "invalid");
     let answer = here.admin.post(&incidents, &json!({"title": "x", "team_id": unknown})).await?;
     check(&answer, 422, "invalid");
 

@@ -148,7 +148,7 @@ pub(super) async fn an_assignee_must_be_there(store: &Store) {
     let foreign =
         IncidentPatch { assigned_to: Change::Set(stranger.founder.id), ..IncidentPatch::default() };
     let outcome = patch(&org, &incident, foreign).await;
-    assert!(matches!(outcome, Err(Error::NotFound { .. })), "{outcome:?}");
+    assert!(matches!(outcome, Err(Error::InvalidReference { .. })), "{outcome:?}");
 
     let own =
         IncidentPatch { assigned_to: Change::Set(org.founder.id), ..IncidentPatch::default() };
