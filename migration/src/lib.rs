@@ -19,7 +19,12 @@ pub use partitions::{Maintained, TimeTable, maintain};
 pub use run::{Applied, Database, Error, Report, apply, status};
 pub use standing::{LEDGER, Standing};
 
-/// A migration whose two directions are SQL files. Each runs in one transaction.
+/// What the first line of an `.up.sql` says that must not run in a transaction, because it does
+/// something CONCURRENTLY. Such a file has one statement: several in one message are a transaction.
+const NO_TRANSACTION: &str = "-- no-transaction\n";
+
+/// A migration whose two directions are SQL files. Each runs in one transaction, unless it says
+/// otherwise.
 struct SqlMigration {
     name: &'static str,
     up: &'static str,
@@ -35,6 +40,10 @@ impl MigrationName for SqlMigration {
 #[expect(elided_lifetimes_in_paths, reason = "the trait leaves them out, and async_trait minds")]
 #[async_trait::async_trait]
 impl MigrationTrait for SqlMigration {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(!self.up.starts_with(NO_TRANSACTION))
+    }
+
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         manager.get_connection().execute_unprepared(self.up).await.map(drop)
     }
@@ -46,11 +55,11 @@ impl MigrationTrait for SqlMigration {
 
 macro_rules! sql_migrations {
     ($($name:literal,)+) => {
-        vec![$(Box::new(SqlMigration {
+        vec![$(SqlMigration {
             name: $name,
             up: include_str!(concat!("sql/", $name, ".up.sql")),
             down: include_str!(concat!("sql/", $name, ".down.sql")),
-        }),)+]
+        },)+]
     };
 }
 
@@ -60,6 +69,12 @@ pub struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        Self::all().into_iter().map(|migration| Box::new(migration) as _).collect()
+    }
+}
+
+impl Migrator {
+    fn all() -> Vec<SqlMigration> {
         sql_migrations![
             "m20261121_000001_updated_at",
             "m20261121_000002_organizations",
@@ -95,9 +110,32 @@ pub fn names() -> Vec<String> {
     Migrator::migrations().iter().map(|migration| migration.name().to_owned()).collect()
 }
 
+/// The text of a migration.
+#[derive(Debug, Clone, Copy)]
+pub struct Source {
+    /// Its name, as in the ledger.
+    pub name: &'static str,
+    /// What it does.
+    pub up: &'static str,
+    /// What takes it back.
+    pub down: &'static str,
+}
+
+/// Returns the texts of all migrations, the oldest first.
+pub fn sources() -> impl Iterator<Item = Source> {
+    Migrator::all().into_iter().map(|SqlMigration { name, up, down }| Source { name, up, down })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_migration_runs_in_a_transaction_unless_its_first_line_says_otherwise() {
+        let of = |up| SqlMigration { name: "m", up, down: "" }.use_transaction();
+        assert_eq!(of("-- no-transaction\nCREATE INDEX CONCURRENTLY i ON t (a);"), Some(false));
+        assert_eq!(of("CREATE INDEX i ON t (a);\n-- no-transaction\n"), Some(true));
+    }
 
     #[test]
     fn names_are_in_order_and_none_is_twice() {

@@ -11,6 +11,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("brownie-cache", &[]),
     ("brownie-config", &[]),
     ("brownie-domain", &[]),
+    ("brownie-lint", &[]),
     ("brownie-logging", &[]),
     ("brownie-metrics", &[]),
     ("brownie-migration", &[]),
@@ -39,13 +40,16 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Below these there is nothing of ours.
-const LEAVES: &[&str] = &["brownie-config", "brownie-domain", "brownie-logging", "brownie-metrics"];
+const LEAVES: &[&str] =
+    &["brownie-config", "brownie-domain", "brownie-lint", "brownie-logging", "brownie-metrics"];
 
 /// What only one crate may use.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("actix-web", &["brownie-api"]),
     ("deadpool-redis", &["brownie-cache"]),
     ("pglite-oxide", &["brownie-standalone"]),
+    ("squawk-linter", &["brownie-lint"]),
+    ("squawk-syntax", &["brownie-lint"]),
     ("tokio-postgres", &["brownie-persistence"]),
     ("sea-orm-migration", &["brownie-migration"]),
 ];

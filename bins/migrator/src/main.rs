@@ -3,6 +3,7 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 usage or settings that cannot be used, 3 a check found something.
 
+mod lint;
 mod purge;
 
 use std::{process::ExitCode, time::Duration};
@@ -31,6 +32,9 @@ struct Args {
 enum Command {
     /// Apply what is pending. If another migrator is at work, wait for it.
     Up,
+    /// Judge migrations, or any SQL, by the rules of docs/migrations-lint.md; needs no database. Exits
+    /// with 3 when it finds anything.
+    Lint(lint::Lint),
     /// Remove for good what is old: deleted rows, and months of the tables that grow with time.
     Purge(purge::Purge),
     /// Say what is applied and what is pending. Exits with 3 when anything is.
@@ -40,6 +44,9 @@ enum Command {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let args = Args::parse();
+    if let Command::Lint(lint) = &args.command {
+        return lint.run(args.json);
+    }
     let mut reader = Reader::from_process();
     let settings = DatabaseSettings::read(&mut reader, "brownie-migrator");
     let log = LogSettings::read(&mut reader, false);
@@ -52,6 +59,7 @@ async fn main() -> ExitCode {
         Database { url: settings.url.expose().to_owned(), wait: Duration::from_secs(args.wait) };
     let outcome = match args.command {
         Command::Up => up(&database, args.json).await,
+        Command::Lint(lint) => Ok(lint.run(args.json)),
         Command::Purge(purge) => purge.run(&database, args.json).await,
         Command::Status => report(&database, args.json).await,
     };
