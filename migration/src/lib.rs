@@ -8,16 +8,22 @@
 //! A migration is a pair of files in `src/sql` and a line in [`Migrator`]. Once released it is
 //! frozen: what came after it was tried on what it made.
 
+mod check;
+mod ledger;
 mod lock;
 mod partitions;
 mod run;
 mod standing;
+mod steps;
 
 use sea_orm_migration::prelude::*;
 
+pub use check::{Check, check};
+pub use ledger::Applied;
 pub use partitions::{Maintained, TimeTable, maintain};
-pub use run::{Applied, Database, Error, Report, apply, status};
-pub use standing::{LEDGER, Standing};
+pub use run::{Database, Error, Report, apply, status};
+pub use standing::{LEDGER, Standing, WINDOW};
+pub use steps::{Back, Step, apply_to, pending, revert, revision};
 
 /// What the first line of an `.up.sql` says that must not run in a transaction, because it does
 /// something CONCURRENTLY. Such a file has one statement: several in one message are a transaction.

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, RuntimeErr, Statement};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Statement};
 use tokio::time::sleep;
 
 use crate::{
     Database, Error,
     run::{as_owner, locked},
+    steps::is_locked,
 };
 
 /// How many months ahead there is a partition. Whoever runs the migrator once in that time never
@@ -94,16 +95,6 @@ async fn drop_table(db: &DatabaseConnection, sql: &str) -> Result<(), Error> {
         }
     }
     Err(Error::InUse)
-}
-
-/// SQLSTATE 55P03, `lock_not_available`.
-fn is_locked(error: &DbErr) -> bool {
-    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) =
-        error
-    else {
-        return false;
-    };
-    error.as_database_error().is_some_and(|error| error.code().is_some_and(|code| code == "55P03"))
 }
 
 /// Makes the partitions of this month and those to come, as far as they are missing.

@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection, DbErr, RuntimeErr, Statement};
-use sea_orm_migration::MigratorTrait;
-use serde::Serialize;
+use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection, DbErr, RuntimeErr};
 use tokio::time::{Instant, sleep};
 
-use crate::{LEDGER, Migrator, Standing, lock, partitions};
+use crate::{Applied, Standing, apply_to, ledger, lock};
 
 /// How long a statement of a migration waits for a lock. Longer, and the traffic behind it stops.
 const LOCK_TIMEOUT: &str = "SET lock_timeout = '5s'";
@@ -51,6 +49,29 @@ pub enum Error {
         "somebody reads or writes the table all the time, so an old month of it was not dropped; try again later"
     )]
     InUse,
+    /// Migrations whose texts are not those that were applied.
+    #[error(
+        "the text of {} is not the one that was applied; a released migration is frozen: undo the change, and make it in a new migration",
+        names.join(", ")
+    )]
+    Changed {
+        /// Their names.
+        names: Vec<String>,
+    },
+    /// No migration is called so, or several are.
+    #[error(
+        "no migration, or more than one, is called {wanted}; `brownie-migrator history` lists them"
+    )]
+    UnknownRevision {
+        /// What was asked for.
+        wanted: String,
+    },
+    /// The newest migrations are of a newer release.
+    #[error("the database has migrations that this program does not know ({}); take them back with the release that made them", unknown.join(", "))]
+    Ahead {
+        /// Their names.
+        unknown: Vec<String>,
+    },
     /// A migration failed. It left nothing behind; the ones before it are applied.
     #[error("a migration failed and was rolled back; what came before it is applied")]
     Failed(#[source] DbErr),
@@ -71,7 +92,7 @@ pub struct Database {
 impl Database {
     /// Opens one connection. More would be wrong: the lock belongs to a session, and embedded
     /// PostgreSQL has only one.
-    async fn connect(&self) -> Result<DatabaseConnection, Error> {
+    pub(crate) async fn connect(&self) -> Result<DatabaseConnection, Error> {
         let mut options = ConnectOptions::new(&self.url);
         options
             .max_connections(1)
@@ -107,43 +128,23 @@ fn is_refusal(error: &DbErr) -> bool {
     reported.code().is_some_and(|code| code.starts_with("28") || code == "3D000")
 }
 
-/// One row of the ledger.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Applied {
-    /// The migration.
-    pub name: String,
-    /// When it was applied, in seconds since 1970-01-01 UTC.
-    pub applied_at: i64,
-}
-
 /// Where a database stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// What was applied, the oldest first.
     pub applied: Vec<Applied>,
+    /// What was applied from another text than this program has.
+    pub changed: Vec<String>,
     /// What that means for this program.
     pub standing: Standing,
 }
 
-/// Applies what is pending and returns the names, the oldest first. Any number of processes may do
-/// so at once: one does the work, the others wait for it and find nothing left to do.
+/// Applies what is pending and returns the names, the oldest first: [`apply_to`] with nothing to say.
 ///
 /// # Errors
-/// As [`Error`] tells. Migrations run one to a transaction, so that a failed one leaves nothing.
+/// As [`apply_to`].
 pub async fn apply(database: &Database) -> Result<Vec<String>, Error> {
-    locked(database, async |db| {
-        let pending = match Standing::of(&names_of(&ledger(db).await?)) {
-            Standing::Behind { pending } => pending,
-            Standing::Current => Vec::new(),
-            // What a newer release made is its own to look after.
-            Standing::Ahead { .. } => return Ok(Vec::new()),
-        };
-        as_owner(db).await?;
-        Migrator::up(db, None).await.map_err(Error::Failed)?;
-        partitions::make_ahead(db).await?;
-        Ok(pending)
-    })
-    .await
+    apply_to(database, None, |_| {}).await
 }
 
 /// Does work on a connection of its own, as the only migrator.
@@ -174,42 +175,8 @@ pub(crate) async fn as_owner(db: &DatabaseConnection) -> Result<(), DbErr> {
 /// When it cannot be reached or asked.
 pub async fn status(database: &Database) -> Result<Report, Error> {
     let db = database.connect().await?;
-    let applied = ledger(&db).await?;
+    let applied = ledger::read(&db).await?;
     let _ = db.close().await;
-    Ok(Report { standing: Standing::of(&names_of(&applied)), applied })
-}
-
-fn names_of(applied: &[Applied]) -> Vec<String> {
-    applied.iter().map(|row| row.name.clone()).collect()
-}
-
-/// Reads the ledger. A database without one was never migrated.
-async fn ledger(db: &DatabaseConnection) -> Result<Vec<Applied>, DbErr> {
-    let backend = db.get_database_backend();
-    let exists = Statement::from_sql_and_values(
-        backend,
-        "SELECT to_regclass($1) IS NOT NULL AS answer",
-        [LEDGER.into()],
-    );
-    let exists = match db.query_one_raw(exists).await? {
-        Some(row) => row.try_get("", "answer")?,
-        None => false,
-    };
-    if !exists {
-        return Ok(Vec::new());
-    }
-    let rows = Statement::from_string(
-        backend,
-        format!("SELECT version, applied_at FROM {LEDGER} ORDER BY version"),
-    );
-    db.query_all_raw(rows)
-        .await?
-        .iter()
-        .map(|row| {
-            Ok(Applied {
-                name: row.try_get("", "version")?,
-                applied_at: row.try_get("", "applied_at")?,
-            })
-        })
-        .collect()
+    let names: Vec<String> = applied.iter().map(|row| row.name.clone()).collect();
+    Ok(Report { standing: Standing::of(&names), changed: ledger::changed(&applied), applied })
 }

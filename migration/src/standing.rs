@@ -7,6 +7,10 @@ use crate::names;
 /// The table in which sea-orm records what was applied.
 pub const LEDGER: &str = "seaql_migrations";
 
+/// How many migrations a database may be ahead and still be served. Nothing is taken away before as
+/// many migrations have passed since it fell out of use (docs/migrations.md).
+pub const WINDOW: usize = 20;
+
 /// How a database's schema stands to the one that this program was built with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
@@ -17,9 +21,9 @@ pub enum Standing {
         /// Names of the pending migrations, the oldest first.
         pending: Vec<String>,
     },
-    /// Newer: everything this program knows is there, and these besides. Serve: migrations only
-    /// expand until no running release needs what they take away, and a release that is rolled
-    /// back must be able to start.
+    /// Newer: everything this program knows is there, and these besides. Serve, as far as
+    /// [`WINDOW`]: migrations only expand until no running release needs what they take away, and a
+    /// release that is rolled back must be able to start.
     Ahead {
         /// Names of the migrations that this program does not know.
         unknown: Vec<String>,
@@ -46,7 +50,11 @@ impl Standing {
 
     /// Tells whether this program can serve such a database.
     pub fn can_serve(&self) -> bool {
-        !matches!(self, Self::Behind { .. })
+        match self {
+            Self::Current => true,
+            Self::Behind { .. } => false,
+            Self::Ahead { unknown } => unknown.len() <= WINDOW,
+        }
     }
 }
 
@@ -59,6 +67,11 @@ impl fmt::Display for Standing {
                 "the schema is behind by {} migration(s), the first being {}; run `brownie-migrator up`",
                 pending.len(),
                 pending.first().map_or("none", String::as_str)
+            ),
+            Self::Ahead { unknown } if unknown.len() > WINDOW => write!(
+                f,
+                "the schema is ahead of this program by {} migrations, more than the {WINDOW} that it is served with; use a newer release",
+                unknown.len()
             ),
             Self::Ahead { unknown } => write!(
                 f,

@@ -1,25 +1,38 @@
-//! `brownie-migrator`: migrates a database, and removes what is old. Init containers run it, any
-//! number at once; a cron job purges.
+//! `brownie-migrator`: makes a database ours and keeps it so. Init containers run it, any number at
+//! once; a cron job purges; people look and take back.
 //!
 //! Exit codes: 0 done, 1 failed, 2 usage or settings that cannot be used, 3 a check found something.
 
 mod lint;
+mod migrate;
+mod new;
+mod partitions;
+mod progress;
 mod purge;
+mod standing;
 
-use std::{process::ExitCode, time::Duration};
+use std::{io, process::ExitCode, time::Duration};
 
 use brownie_config::{DatabaseSettings, LogSettings, Reader};
-use brownie_migration::{Database, Standing, apply, status};
-use clap::{Parser, Subcommand};
+use brownie_migration::Database;
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// Migrates the Brownie Metadata Database. Settings come from the environment; env.example lists
 /// them. Connect directly, not through a pooler: the lock that keeps migrators apart belongs to a
 /// session.
+///
+/// Exit codes: 0 done, 1 failed, 2 usage or settings that cannot be used, 3 a check found something.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, arg_required_else_help = true)]
 struct Args {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
+    /// The same as `test`, as the original's scripts had it.
+    #[arg(long, exclusive = true)]
+    test: bool,
+    /// The same as `status`, as the original's scripts had it.
+    #[arg(long, exclusive = true)]
+    status: bool,
     /// How many seconds to wait for the database, and then for another migrator.
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 300)]
     wait: u64,
@@ -31,37 +44,72 @@ struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Apply what is pending. If another migrator is at work, wait for it.
-    Up,
+    Up(migrate::Up),
+    /// Take migrations back, with all that is in what they made.
+    Down(migrate::Down),
+    /// Say what is applied and what is pending. Exits with 3 when anything is, or was changed since.
+    Status,
+    /// List the migrations of this program; needs no database.
+    History {
+        /// Say of each what it does.
+        #[arg(short, long)]
+        verbose: bool,
+    },
+    /// Say whether the database can be migrated, and what to do where not. Exits with 3 then.
+    Test,
+    /// Write the files of a new migration; for whoever works on this program.
+    New {
+        /// What it is about, such as `incident_labels`.
+        name: String,
+    },
     /// Judge migrations, or any SQL, by the rules of docs/migrations-lint.md; needs no database. Exits
     /// with 3 when it finds anything.
     Lint(lint::Lint),
     /// Remove for good what is old: deleted rows, and months of the tables that grow with time.
     Purge(purge::Purge),
-    /// Say what is applied and what is pending. Exits with 3 when anything is.
-    Status,
+    /// Make the months to come of the tables that grow with time, or drop those that are old.
+    Partitions(partitions::Partitions),
+    /// Print what makes a shell complete the commands.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page (roff; read it with `man -l -`).
+    Man,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let args = Args::parse();
-    if let Command::Lint(lint) = &args.command {
-        return lint.run(args.json);
-    }
-    let mut reader = Reader::from_process();
-    let settings = DatabaseSettings::read(&mut reader, "brownie-migrator");
-    let log = LogSettings::read(&mut reader, false);
-    if let Err(problems) = reader.finish() {
-        eprintln!("brownie-migrator: {problems}");
-        return ExitCode::from(2);
-    }
-    brownie_logging::start(&log.level, log.json);
-    let database =
-        Database { url: settings.url.expose().to_owned(), wait: Duration::from_secs(args.wait) };
-    let outcome = match args.command {
-        Command::Up => up(&database, args.json).await,
+    let command = match (args.command, args.test) {
+        (Some(command), _) => command,
+        (None, true) => Command::Test,
+        (None, false) => Command::Status,
+    };
+    let outcome = match command {
+        Command::History { verbose } => Ok(standing::history(verbose, args.json)),
+        Command::New { name } => new::create(&name, args.json),
         Command::Lint(lint) => Ok(lint.run(args.json)),
-        Command::Purge(purge) => purge.run(&database, args.json).await,
-        Command::Status => report(&database, args.json).await,
+        Command::Completions { shell } => {
+            clap_complete::generate(
+                shell,
+                &mut Args::command(),
+                "brownie-migrator",
+                &mut io::stdout(),
+            );
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Man => clap_mangen::Man::new(Args::command())
+            .render(&mut io::stdout())
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(Into::into),
+        command => match settings(args.wait) {
+            Ok(database) => on(command, &database, args.json).await,
+            Err(problems) => {
+                eprintln!("brownie-migrator: {problems}");
+                return ExitCode::from(2);
+            }
+        },
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("brownie-migrator: {}", brownie_logging::chain(error.as_ref()));
@@ -69,40 +117,29 @@ async fn main() -> ExitCode {
     })
 }
 
-async fn up(database: &Database, json: bool) -> anyhow::Result<ExitCode> {
-    let applied = apply(database).await?;
-    if json {
-        println!("{}", serde_json::json!({"applied": applied}));
-    } else if applied.is_empty() {
-        println!("nothing to do");
-    } else {
-        for name in applied {
-            println!("applied {name}");
-        }
-    }
-    Ok(ExitCode::SUCCESS)
+/// Reads the environment, and starts the log.
+fn settings(wait: u64) -> Result<Database, String> {
+    let mut reader = Reader::from_process();
+    let settings = DatabaseSettings::read(&mut reader, "brownie-migrator");
+    let log = LogSettings::read(&mut reader, false);
+    reader.finish().map_err(|problems| problems.to_string())?;
+    brownie_logging::start(&log.level, log.json);
+    Ok(Database { url: settings.url.expose().to_owned(), wait: Duration::from_secs(wait) })
 }
 
-async fn report(database: &Database, json: bool) -> anyhow::Result<ExitCode> {
-    let report = status(database).await?;
-    let (pending, unknown) = match &report.standing {
-        Standing::Current => (&[][..], &[][..]),
-        Standing::Behind { pending } => (&pending[..], &[][..]),
-        Standing::Ahead { unknown } => (&[][..], &unknown[..]),
-    };
-    if json {
-        let report = serde_json::json!({
-            "applied": report.applied, "pending": pending, "unknown": unknown,
-        });
-        println!("{report}");
-    } else {
-        for row in &report.applied {
-            println!("applied  {}", row.name);
-        }
-        for name in pending {
-            println!("pending  {name}");
-        }
-        println!("{}", report.standing);
+/// Does what needs a database.
+async fn on(command: Command, database: &Database, json: bool) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Up(up) => up.run(database, json).await,
+        Command::Down(down) => down.run(database, json).await,
+        Command::Status => standing::report(database, json).await,
+        Command::Test => standing::test(database, json).await,
+        Command::Purge(purge) => purge.run(database, json).await,
+        Command::Partitions(partitions) => partitions.run(database, json).await,
+        Command::History { .. }
+        | Command::New { .. }
+        | Command::Lint(_)
+        | Command::Completions { .. }
+        | Command::Man => Ok(ExitCode::SUCCESS),
     }
-    Ok(if pending.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(3) })
 }

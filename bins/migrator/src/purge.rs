@@ -32,7 +32,7 @@ pub(crate) struct Purge {
     dry_run: bool,
 }
 
-fn age(text: &str) -> Result<Duration, String> {
+pub(crate) fn age(text: &str) -> Result<Duration, String> {
     let expected =
         || format!("{text:?} is no age; write a whole number and d, h or m, such as 30d");
     let (number, unit) =
