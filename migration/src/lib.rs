@@ -27,7 +27,7 @@ pub use steps::{Back, Step, apply_to, pending, revert, revision};
 
 /// What the first line of an `.up.sql` says that must not run in a transaction, because it does
 /// something CONCURRENTLY. Such a file has one statement: several in one message are a transaction.
-const NO_TRANSACTION: &str = "-- no-transaction\n";
+const NO_TRANSACTION: &str = "-- no-transaction";
 
 /// A migration whose two directions are SQL files. Each runs in one transaction, unless it says
 /// otherwise.
@@ -47,7 +47,7 @@ impl MigrationName for SqlMigration {
 #[async_trait::async_trait]
 impl MigrationTrait for SqlMigration {
     fn use_transaction(&self) -> Option<bool> {
-        Some(!self.up.starts_with(NO_TRANSACTION))
+        Some(self.up.lines().next() != Some(NO_TRANSACTION))
     }
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {

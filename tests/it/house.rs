@@ -15,7 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("brownie-logging", &[]),
     ("brownie-metrics", &[]),
     ("brownie-migration", &[]),
-    ("brownie-migrator", &["brownie-migration", "brownie-persistence"]),
+    ("brownie-migrator", &["brownie-lint", "brownie-migration", "brownie-persistence"]),
     ("brownie-persistence", &[]),
     (
         "brownie-server",
@@ -40,8 +40,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Below these there is nothing of ours.
-const LEAVES: &[&str] =
-    &["brownie-config", "brownie-domain", "brownie-lint", "brownie-logging", "brownie-metrics"];
+const LEAVES: &[&str] = &["brownie-config", "brownie-domain", "brownie-logging", "brownie-metrics"];
 
 /// What only one crate may use.
 const ONLY_IN: &[(&str, &[&str])] = &[

@@ -17,6 +17,7 @@ mod failover;
 mod faults;
 mod house;
 mod http;
+mod lint;
 mod migrator;
 mod plans;
 mod pooler;

@@ -31,6 +31,8 @@ pub(crate) fn find(script: &Script<'_>) -> Vec<Found> {
         if let Stmt::AlterTable(table) = &statement.stmt
             && !statement.of_new
         {
+            let rewrites = table.actions().filter(rewrites);
+            found.extend(rewrites.map(|action| script.found(Rule::TableLock, action.syntax())));
             found.extend(table.actions().flat_map(|action| of_new_column(script, &action)));
         }
     }
@@ -52,6 +54,17 @@ fn locks_a_table(statement: &Statement) -> bool {
         Stmt::Vacuum(vacuum) => vacuum.is_full(),
         _ => false,
     }
+}
+
+/// What writes the whole table anew.
+fn rewrites(action: &AlterTableAction) -> bool {
+    matches!(
+        action,
+        AlterTableAction::SetAccessMethod(_)
+            | AlterTableAction::SetLogged(_)
+            | AlterTableAction::SetTablespace(_)
+            | AlterTableAction::SetUnlogged(_)
+    )
 }
 
 /// `SET lock_timeout` to nothing, in whatever statement, `RESET`, and `set_config`.

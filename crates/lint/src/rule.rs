@@ -91,7 +91,7 @@ rules! {
     /// A table of tenants' rows that row-level security does not guard.
     TenantWithoutWall = "tenant-without-wall",
         "a query that forgets the organization would see the rows of all",
-        "SELECT wall_in('<table>') in the same migration, or ENABLE and FORCE ROW LEVEL SECURITY and a policy on app.org_id; for a partition, ENABLE";
+        "`SELECT wall_in('<table>')` in the same migration, or ENABLE and FORCE ROW LEVEL SECURITY and a policy on app.org_id; for a partition, ENABLE";
     /// A key or an index that another column than `org_id` leads.
     KeyNotLedByOrgId = "key-not-led-by-org-id",
         "a query of one organization walks through the entries of all, and a unique key tells one tenant what another has",

@@ -12,7 +12,7 @@ use crate::{
     tree::{self, Name},
 };
 
-/// What stands in the first line of a migration that is to run outside a transaction.
+/// The first line of a migration that the migrator runs outside a transaction.
 const NO_TRANSACTION: &str = "-- no-transaction";
 
 /// A rule that is broken, before it is known whether that is allowed.
@@ -70,7 +70,7 @@ impl<'a> Script<'a> {
             })
             .collect();
         let is_pair = name.ends_with(".up.sql");
-        let apart = sql.lines().next().is_some_and(|line| line.trim() == NO_TRANSACTION);
+        let apart = sql.lines().next() == Some(NO_TRANSACTION);
         Self {
             sql,
             is_pair,

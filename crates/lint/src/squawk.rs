@@ -1,11 +1,16 @@
 //! The rules that squawk brings, under our names, for what was there before.
 
+use std::ops::Range;
+
 use squawk_linter::{Linter, LinterSettings, Rule as Squawk};
-use squawk_syntax::{SourceFile, SyntaxKind, SyntaxNode};
+use squawk_syntax::{
+    SourceFile, SyntaxKind, SyntaxNode,
+    ast::{AstNode, Stmt},
+};
 
 use crate::{
     Rule,
-    script::{Found, Script},
+    script::{Found, Script, Statement},
 };
 
 /// Which of squawk's rules are used, and what they are called here.
@@ -38,15 +43,9 @@ const USED: &[(Squawk, Rule)] = &[
     (Squawk::RequireConcurrentPartitionDetach, Rule::TableLock),
 ];
 
-/// Names that only a later statement of ours asks for: no service does.
-const UNSEEN: &[SyntaxKind] = &[
-    SyntaxKind::ALTER_INDEX,
-    SyntaxKind::ALTER_POLICY,
-    SyntaxKind::ALTER_TRIGGER,
-    SyntaxKind::ALTER_ROLE,
-    SyntaxKind::ALTER_USER,
-    SyntaxKind::ALTER_GROUP,
-];
+/// Whose names only a later migration asks for: no service does.
+const UNSEEN: &[SyntaxKind] =
+    &[SyntaxKind::ALTER_INDEX, SyntaxKind::ALTER_POLICY, SyntaxKind::ALTER_TRIGGER];
 
 /// Asks squawk, and leaves out what is about things that the file itself made.
 pub(crate) fn find(script: &Script<'_>) -> Vec<Found> {
@@ -60,7 +59,7 @@ pub(crate) fn find(script: &Script<'_>) -> Vec<Found> {
         let Some((_, rule)) = USED.iter().find(|(theirs, _)| *theirs == violation.code) else {
             continue;
         };
-        let at: std::ops::Range<usize> = violation.text_range.into();
+        let at: Range<usize> = violation.text_range.into();
         let Some(statement) =
             script.statement_at(at.start).and_then(|at| script.statements.get(at))
         else {
@@ -70,17 +69,24 @@ pub(crate) fn find(script: &Script<'_>) -> Vec<Found> {
         if statement.of_new || unseen || is_said_otherwise(&root, violation.code, &at) {
             continue;
         }
-        // Two of squawk's rules may mean the same.
-        let overlaps = |other: &Found| other.rule == *rule && other.at.end == at.end;
-        if !found.iter().any(overlaps) {
-            found.push(script.found_at(*rule, at));
-        }
+        found.push(script.found(*rule, &action(statement, at.start)));
     }
     found
 }
 
+/// Returns the whole of what a statement does at a place: of an ALTER TABLE, the one action.
+fn action(statement: &Statement, place: usize) -> SyntaxNode {
+    let mut actions = match &statement.stmt {
+        Stmt::AlterTable(table) => Some(table.actions()),
+        _ => None,
+    };
+    let nodes = actions.iter_mut().flatten().map(|action| action.syntax().clone());
+    let mut here = nodes.filter(|node| Range::<usize>::from(node.text_range()).contains(&place));
+    here.next().unwrap_or_else(|| statement.node.clone())
+}
+
 /// Tells whether something that squawk minds is another rule's, or is no trouble.
-fn is_said_otherwise(root: &SyntaxNode, code: Squawk, at: &std::ops::Range<usize>) -> bool {
+fn is_said_otherwise(root: &SyntaxNode, code: Squawk, at: &Range<usize>) -> bool {
     let mut nodes = root.descendants().filter(|node| {
         let range = node.text_range();
         usize::from(range.start()) >= at.start && usize::from(range.end()) <= at.end
