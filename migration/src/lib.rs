@@ -2,21 +2,28 @@
 //!
 //! [`Migrator`] lists the migrations. [`apply`] brings a database to the newest of them, with any
 //! number of processes trying at once; [`status`] tells where a database stands; [`maintain`] makes
-//! the partitions to come and drops the old ones; [`Standing`] is the
-//! rule by which a service decides whether it can serve such a database.
+//! the partitions to come and drops the old ones; [`drift()`] compares a database with what the
+//! migrations make, and [`selftest()`] the ways up and down with each other; [`Standing`] is the rule
+//! by which a service decides whether it can serve such a database.
 //!
 //! A migration is a pair of files in `src/sql` and a line in [`Migrator`]. Once released it is
 //! frozen: what came after it was tried on what it made.
 
+mod catalog;
+mod drift;
 mod lock;
 mod partitions;
 mod run;
+mod selftest;
 mod standing;
 
 use sea_orm_migration::prelude::*;
 
+pub use catalog::{Catalog, Fact, Kind};
+pub use drift::{Difference, Drift, describe, drift};
 pub use partitions::{Maintained, TimeTable, maintain};
 pub use run::{Applied, Database, Error, Report, apply, status};
+pub use selftest::{Finding, SelftestError, Tested, selftest};
 pub use standing::{LEDGER, Standing};
 
 /// A migration whose two directions are SQL files. Each runs in one transaction.

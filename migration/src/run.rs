@@ -71,7 +71,7 @@ pub struct Database {
 impl Database {
     /// Opens one connection. More would be wrong: the lock belongs to a session, and embedded
     /// PostgreSQL has only one.
-    async fn connect(&self) -> Result<DatabaseConnection, Error> {
+    pub(crate) async fn connect(&self) -> Result<DatabaseConnection, Error> {
         let mut options = ConnectOptions::new(&self.url);
         options
             .max_connections(1)
@@ -146,6 +146,18 @@ pub async fn apply(database: &Database) -> Result<Vec<String>, Error> {
     .await
 }
 
+/// Applies the next `steps` migrations.
+pub(crate) async fn advance(db: &DatabaseConnection, steps: u32) -> Result<(), Error> {
+    as_owner(db).await?;
+    Migrator::up(db, Some(steps)).await.map_err(Error::Failed)
+}
+
+/// Takes the last `steps` migrations back, the newest first.
+pub(crate) async fn revert(db: &DatabaseConnection, steps: u32) -> Result<(), Error> {
+    as_owner(db).await?;
+    Migrator::down(db, Some(steps)).await.map_err(Error::Failed)
+}
+
 /// Does work on a connection of its own, as the only migrator.
 pub(crate) async fn locked<T>(
     database: &Database,
@@ -179,12 +191,12 @@ pub async fn status(database: &Database) -> Result<Report, Error> {
     Ok(Report { standing: Standing::of(&names_of(&applied)), applied })
 }
 
-fn names_of(applied: &[Applied]) -> Vec<String> {
+pub(crate) fn names_of(applied: &[Applied]) -> Vec<String> {
     applied.iter().map(|row| row.name.clone()).collect()
 }
 
 /// Reads the ledger. A database without one was never migrated.
-async fn ledger(db: &DatabaseConnection) -> Result<Vec<Applied>, DbErr> {
+pub(crate) async fn ledger(db: &DatabaseConnection) -> Result<Vec<Applied>, DbErr> {
     let backend = db.get_database_backend();
     let exists = Statement::from_sql_and_values(
         backend,

@@ -3,7 +3,9 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 usage or settings that cannot be used, 3 a check found something.
 
+mod drift;
 mod purge;
+mod selftest;
 
 use std::{process::ExitCode, time::Duration};
 
@@ -31,8 +33,14 @@ struct Args {
 enum Command {
     /// Apply what is pending. If another migrator is at work, wait for it.
     Up,
+    /// Say how the database differs from what the migrations make: what is missing, unexpected or
+    /// different. Any role may ask. Exits with 3 when anything is.
+    Drift,
     /// Remove for good what is old: deleted rows, and months of the tables that grow with time.
     Purge(purge::Purge),
+    /// Try every migration up, down and up again, on a database that is made for it on this server
+    /// and dropped. The role must be allowed to make one. Exits with 3 when something is left behind.
+    Selftest,
     /// Say what is applied and what is pending. Exits with 3 when anything is.
     Status,
 }
@@ -52,7 +60,9 @@ async fn main() -> ExitCode {
         Database { url: settings.url.expose().to_owned(), wait: Duration::from_secs(args.wait) };
     let outcome = match args.command {
         Command::Up => up(&database, args.json).await,
+        Command::Drift => drift::run(&database, args.json).await,
         Command::Purge(purge) => purge.run(&database, args.json).await,
+        Command::Selftest => selftest::run(&database, args.json).await,
         Command::Status => report(&database, args.json).await,
     };
     outcome.unwrap_or_else(|error| {
