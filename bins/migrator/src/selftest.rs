@@ -10,11 +10,13 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Tries every migration in both directions on a database of its own, and drops it. Exits with 3 when
 /// one of them leaves something behind.
 pub(crate) async fn run(server: &Database, json: bool) -> anyhow::Result<ExitCode> {
+    // Both from here on: whatever comes while the database is made is not missed.
     let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
     let stop = async {
         tokio::select! {
             _ = terminate.recv() => {}
-            _ = tokio::signal::ctrl_c() => {}
+            _ = interrupt.recv() => {}
         }
     };
     let name = format!("brownie_selftest_{}", RandomIds.next(SystemClock.now()).simple());
