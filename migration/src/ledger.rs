@@ -66,6 +66,11 @@ pub(crate) async fn read(db: &DatabaseConnection) -> Result<Vec<Applied>, DbErr>
     applied.collect()
 }
 
+/// Returns the names of what was applied.
+pub(crate) async fn names(db: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
+    Ok(read(db).await?.into_iter().map(|row| row.name).collect())
+}
+
 /// Returns the names of what was applied from another text than ours.
 pub(crate) fn changed(applied: &[Applied]) -> Vec<String> {
     let is_changed = |row: &&Applied| {

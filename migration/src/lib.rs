@@ -2,26 +2,33 @@
 //!
 //! [`Migrator`] lists the migrations. [`apply`] brings a database to the newest of them, with any
 //! number of processes trying at once; [`status`] tells where a database stands; [`maintain`] makes
-//! the partitions to come and drops the old ones; [`Standing`] is the
-//! rule by which a service decides whether it can serve such a database.
+//! the partitions to come and drops the old ones; [`drift()`] compares a database with what the
+//! migrations make, and [`selftest()`] the ways up and down with each other; [`Standing`] is the rule
+//! by which a service decides whether it can serve such a database.
 //!
 //! A migration is a pair of files in `src/sql` and a line in [`Migrator`]. Once released it is
 //! frozen: what came after it was tried on what it made.
 
+mod catalog;
 mod check;
+mod drift;
 mod ledger;
 mod lock;
 mod partitions;
 mod run;
+mod selftest;
 mod standing;
 mod steps;
 
 use sea_orm_migration::prelude::*;
 
+pub use catalog::{Catalog, Fact, Kind};
 pub use check::{Check, check};
+pub use drift::{Difference, Drift, describe, drift};
 pub use ledger::Applied;
 pub use partitions::{Maintained, TimeTable, maintain};
 pub use run::{Database, Error, Report, apply, status};
+pub use selftest::{Finding, SelftestError, Tested, selftest};
 pub use standing::{LEDGER, Standing, WINDOW};
 pub use steps::{Back, Step, apply_to, pending, revert, revision};
 

@@ -113,6 +113,18 @@ pub async fn apply_to(
     .await
 }
 
+/// Applies the next `steps` migrations.
+pub(crate) async fn advance(db: &DatabaseConnection, steps: u32) -> Result<(), Error> {
+    as_owner(db).await?;
+    Migrator::up(db, Some(steps)).await.map_err(Error::Failed)
+}
+
+/// Takes the last `steps` migrations back, the newest first.
+pub(crate) async fn retreat(db: &DatabaseConnection, steps: u32) -> Result<(), Error> {
+    as_owner(db).await?;
+    Migrator::down(db, Some(steps)).await.map_err(Error::Failed)
+}
+
 /// How far back to go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Back {

@@ -67,6 +67,15 @@ impl Postgres {
         Self::start(&[])
     }
 
+    /// Starts a cluster as fast and forgetful as the shared one, for tests that change what is of the
+    /// whole server, or mind that others do.
+    ///
+    /// # Errors
+    /// As [`Postgres::durable`].
+    pub fn private() -> Result<Self> {
+        Self::start(FAST)
+    }
+
     /// Starts a cluster that acknowledges what is not on the disk yet, for tests that must notice.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ mod binaries;
 mod clients;
 mod cuts;
 mod documents;
+mod drift;
 mod durability;
 mod embedded;
 mod failover;

@@ -3,12 +3,14 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 usage or settings that cannot be used, 3 a check found something.
 
+mod drift;
 mod lint;
 mod migrate;
 mod new;
 mod partitions;
 mod progress;
 mod purge;
+mod selftest;
 mod standing;
 
 use std::{io, process::ExitCode, time::Duration};
@@ -49,6 +51,12 @@ enum Command {
     Down(migrate::Down),
     /// Say what is applied and what is pending. Exits with 3 when anything is, or was changed since.
     Status,
+    /// Say how the database differs from what the migrations make: what is missing, unexpected or
+    /// different. Any role may ask. Exits with 3 when anything is.
+    Drift,
+    /// Try every migration up, down and up again, on a database that is made for it on this server
+    /// and dropped. The role must be allowed to make one. Exits with 3 when something is left behind.
+    Selftest,
     /// List the migrations of this program; needs no database.
     History {
         /// Say of each what it does.
@@ -132,6 +140,8 @@ async fn on(command: Command, database: &Database, json: bool) -> anyhow::Result
     match command {
         Command::Up(up) => up.run(database, json).await,
         Command::Down(down) => down.run(database, json).await,
+        Command::Drift => drift::run(database, json).await,
+        Command::Selftest => selftest::run(database, json).await,
         Command::Status => standing::report(database, json).await,
         Command::Test => standing::test(database, json).await,
         Command::Purge(purge) => purge.run(database, json).await,
