@@ -63,7 +63,7 @@ fn every_variable_is_in_env_example() {
 #[test]
 fn every_link_between_the_papers_leads_somewhere() {
     let mut pages = vec!["README.md".to_owned(), "CONTRIBUTING.md".to_owned()];
-    for directory in ["docs", "docs/decisions"] {
+    for directory in ["docs", "docs/decisions", "docs/runbooks"] {
         let entries = fs::read_dir(harness::root().join(directory)).unwrap().flatten();
         pages.extend(
             entries
@@ -81,5 +81,28 @@ fn every_link_between_the_papers_leads_somewhere() {
             }
             assert!(folder.join(target).exists(), "{path} links to {link}");
         }
+    }
+}
+
+/// Every command of the runbooks about migrations, in their order, on a database of its own.
+#[tokio::test]
+async fn the_runbooks_of_migrations_do_what_they_say() {
+    let folder = harness::binary("brownie-migrator").parent().unwrap().to_owned();
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
+    for runbook in ["RUNBOOK-database-migration.md", "RUNBOOK-db-api-changes.md"] {
+        let database = Postgres::shared().empty_database();
+        let text = page(&format!("docs/runbooks/{runbook}"));
+        let blocks = text.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
+        let script: String = blocks.collect();
+        assert!(script.lines().count() > 3, "{runbook}");
+        let output = Command::new("bash")
+            .args(["-euxo", "pipefail", "-c", &script])
+            .env("PATH", &path)
+            .env("DATABASE_URL", database.admin_url())
+            .env("LOG_LEVEL", "warn")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{runbook}: {said}");
     }
 }
