@@ -99,17 +99,7 @@ impl Postgres {
         }
         let data = dir.join("data");
         let mut initdb = Command::new(bin.join("initdb"));
-        initdb.args([
-            "-U",
-            "postgres",
-            "-A",
-            "trust",
-            "-E",
-            "UTF8",
-            "--locale=C",
-            "--no-sync",
-            "-D",
-        ]);
+        initdb.args("-U postgres -A trust -E UTF8 --locale=C --no-sync -D".split(' '));
         initdb.arg(&data).current_dir(&dir);
         let output = as_user(&mut initdb, owner).output().context("initdb")?;
         ensure!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
