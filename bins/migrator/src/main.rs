@@ -3,6 +3,7 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 usage or settings that cannot be used, 3 a check found something.
 
+mod adopt;
 mod purge;
 
 use std::{process::ExitCode, time::Duration};
@@ -29,6 +30,8 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Make a database of Brownie 0.1 ours, in place.
+    Adopt(adopt::Adopt),
     /// Apply what is pending. If another migrator is at work, wait for it.
     Up,
     /// Remove for good what is old: deleted rows, and months of the tables that grow with time.
@@ -51,6 +54,7 @@ async fn main() -> ExitCode {
     let database =
         Database { url: settings.url.expose().to_owned(), wait: Duration::from_secs(args.wait) };
     let outcome = match args.command {
+        Command::Adopt(adopt) => adopt.run(&database, args.json).await,
         Command::Up => up(&database, args.json).await,
         Command::Purge(purge) => purge.run(&database, args.json).await,
         Command::Status => report(&database, args.json).await,
