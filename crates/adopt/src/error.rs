@@ -26,7 +26,7 @@ pub enum Error {
     /// What was copied is not what was there.
     #[error(
         "the table {table} differs from the original's: {there} rows there, {here} here, hashes {}; nobody may write to ours before the adoption is done. The original's rows are untouched in brownie_original",
-        if hashes_agree { "equal" } else { "different" }
+        if *hashes_agree { "equal" } else { "different" }
     )]
     Differs {
         /// Which table.

@@ -1,9 +1,9 @@
 //! What the domain's types say of one stored value: the same types by which the service reads it.
 
 use brownie_domain::{
-    AvatarUrl, BodyFormat, ConfigBody, ConfigName, Description, Document, EmailAddress, FullName,
-    IncidentTitle, Invalid, MetricName, MetricType, OrganizationName, Pattern, ShortLabel, Slug,
-    Tags, TeamName, Username,
+    AvatarUrl, ConfigName, Description, Document, EmailAddress, FullName, IncidentTitle, Invalid,
+    MetricName, MetricType, OrganizationName, ShortLabel, Slug, Tags, TeamName, Username,
+    config::{BodyFormat, ConfigBody, Pattern},
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -53,10 +53,8 @@ fn canonical<T: TryFrom<String, Error = Invalid> + Into<String>>(
     text: &str,
     mend: impl FnOnce() -> String,
 ) -> Judgement {
-    match T::try_from(text.to_owned()) {
-        Ok(read) if read.into() == text => None,
-        _ => Some((hazard, Some(mend()))),
-    }
+    let same = T::try_from(text.to_owned()).is_ok_and(|read| read.into() == text);
+    (!same).then(|| (hazard, Some(mend())))
 }
 
 fn mend_username(id: Uuid, text: &str) -> String {
