@@ -55,6 +55,10 @@ UPDATE incidents SET version = 0 WHERE id = pg_temp.id('incident', 13);
 UPDATE incidents SET closed_at = 'infinity' WHERE id = pg_temp.id('incident', 14);
 -- last-admin
 UPDATE users SET role = 'MEMBER' WHERE organization_id = pg_temp.id('org', 20);
--- label: a role that the API of the original knows and its database does not
+-- extra-column
+ALTER TABLE incidents ADD COLUMN on_call text;
+UPDATE incidents SET on_call = 'ada' WHERE id = pg_temp.id('incident', 15);
+-- editor, label
 ALTER TYPE userrole ADD VALUE 'EDITOR';
+ALTER TYPE incidentstatus ADD VALUE 'PAUSED';
 SET session_replication_role = origin;
