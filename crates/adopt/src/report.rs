@@ -7,10 +7,10 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
-    columns::TABLES,
     find::SAMPLE,
     hazard::{Choices, Hazard},
     source::{Variant, statement},
+    tables::TABLES,
 };
 
 /// What an adoption of a database would meet.

@@ -8,11 +8,12 @@ use serde::Serialize;
 
 use crate::{
     Choices, Error, Report,
-    columns::{TABLES, TYPES},
+    columns::TYPES,
     copy,
     find::Finder,
     report,
     source::{is, recognise, statement},
+    tables::TABLES,
     views,
 };
 

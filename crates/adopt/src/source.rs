@@ -3,10 +3,7 @@
 use sea_orm::{ConnectionTrait, DbErr, Statement};
 use serde::Serialize;
 
-use crate::{
-    Error,
-    columns::{TABLES, TYPES},
-};
+use crate::{Error, columns::TYPES, tables::TABLES};
 
 /// The revision of the original's one migration.
 const REVISION: &str = "d607e412e7b0";

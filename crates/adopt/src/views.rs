@@ -4,8 +4,9 @@
 //! session. Dropping the schema and the role ends it.
 
 use crate::{
-    columns::{Column, Kind, TABLES, Table},
+    columns::{Column, Kind, Table},
     run::{ORIGINAL, VIEWS},
+    tables::TABLES,
 };
 
 /// The role that the views belong to, and its way to the rows.
