@@ -92,7 +92,10 @@ pub struct Database {
 impl Database {
     /// Opens one connection. More would be wrong: the lock belongs to a session, and embedded
     /// PostgreSQL has only one.
-    pub(crate) async fn connect(&self) -> Result<DatabaseConnection, Error> {
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] or [`Error::Refused`].
+    pub async fn connect(&self) -> Result<DatabaseConnection, Error> {
         let mut options = ConnectOptions::new(&self.url);
         options
             .max_connections(1)

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 /// Who may depend on whom, besides the leaves: docs/ARCHITECTURE.md draws it.
 const ARROWS: &[(&str, &[&str])] = &[
+    ("brownie-adopt", &["brownie-migration"]),
     ("brownie-api", &["brownie-auth", "brownie-cache", "brownie-persistence"]),
     ("brownie-auth", &[]),
     ("brownie-cache", &[]),
@@ -15,7 +16,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("brownie-logging", &[]),
     ("brownie-metrics", &[]),
     ("brownie-migration", &[]),
-    ("brownie-migrator", &["brownie-lint", "brownie-migration", "brownie-persistence"]),
+    (
+        "brownie-migrator",
+        &["brownie-adopt", "brownie-lint", "brownie-migration", "brownie-persistence"],
+    ),
     ("brownie-persistence", &[]),
     (
         "brownie-server",

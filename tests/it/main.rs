@@ -7,6 +7,7 @@
     reason = "in a test both are how a promise is found broken"
 )]
 
+mod adopt;
 mod binaries;
 mod clients;
 mod cuts;

@@ -3,6 +3,7 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 usage or settings that cannot be used, 3 a check found something.
 
+mod adopt;
 mod drift;
 mod lint;
 mod migrate;
@@ -45,6 +46,8 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Make a database of Brownie 0.1 ours, in place.
+    Adopt(adopt::Adopt),
     /// Apply what is pending. If another migrator is at work, wait for it.
     Up(migrate::Up),
     /// Take migrations back, with all that is in what they made.
@@ -138,6 +141,7 @@ fn settings(wait: u64) -> Result<Database, String> {
 /// Does what needs a database.
 async fn on(command: Command, database: &Database, json: bool) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Adopt(adopt) => adopt.run(database, json).await,
         Command::Up(up) => up.run(database, json).await,
         Command::Down(down) => down.run(database, json).await,
         Command::Drift => drift::run(database, json).await,
