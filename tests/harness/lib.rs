@@ -39,6 +39,7 @@ pub fn root() -> &'static std::path::Path {
 }
 
 /// Returns where `tests/install.sh` puts what no package manager brings.
+#[expect(clippy::disallowed_methods, reason = "the tests' own setting")]
 pub fn parts() -> std::path::PathBuf {
     std::env::var_os("BROWNIE_PARTS").map_or_else(|| "/var/tmp/brownie-parts".into(), Into::into)
 }

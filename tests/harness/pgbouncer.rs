@@ -43,7 +43,6 @@ impl PgBouncer {
         mode: PoolMode,
         prepared: Option<u32>,
     ) -> Result<Self> {
-        #[expect(clippy::disallowed_methods, reason = "the tests' own setting")]
         let program = crate::parts().join(format!("pgbouncer-{version}/run"));
         ensure!(
             program.exists(),

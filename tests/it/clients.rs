@@ -70,6 +70,7 @@ async fn no_forged_token_comes_in() {
 }
 
 /// Schemathesis: no 5xx, no status and no form of an answer that the document does not have.
+#[expect(clippy::disallowed_methods, reason = "the tests' own setting")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fuzzer_finds_nothing_that_the_document_does_not_say() {
     let database = Postgres::shared().database();

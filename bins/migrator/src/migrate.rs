@@ -37,7 +37,9 @@ impl Up {
             } else if names.is_empty() {
                 println!("nothing to do");
             } else {
-                names.iter().for_each(|name| println!("would apply {name}"));
+                for name in names {
+                    println!("would apply {name}");
+                }
             }
             return Ok(ExitCode::SUCCESS);
         }
@@ -85,6 +87,8 @@ fn report(json: bool, verb: &str, names: &[String]) {
     } else if names.is_empty() {
         println!("nothing to do");
     } else {
-        names.iter().for_each(|name| println!("{verb} {name}"));
+        for name in names {
+            println!("{verb} {name}");
+        }
     }
 }

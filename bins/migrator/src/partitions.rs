@@ -19,7 +19,7 @@ enum Command {
     Create,
     /// Drop the months of a table that hold nothing younger, with all their rows.
     Drop {
-        /// Which table: audit_log, outbox or stats.
+        /// Which table: `audit_log`, `outbox` or `stats`.
         #[arg(value_parser = table)]
         table: TimeTable,
         /// How old: a whole number and d, h or m, such as 90d.

@@ -47,7 +47,13 @@ impl Progress {
                 self.bar.reset_elapsed();
             }
             Step::Waits(name) => {
-                self.bar.println(format!("{name}: the table is in use; trying again"))
+                let said = format!("{name}: the table is in use; trying again");
+                // A bar that is not shown prints nothing either.
+                if self.lines.is_some() {
+                    eprintln!("{said}");
+                } else {
+                    self.bar.println(said);
+                }
             }
             Step::Done(..) => self.bar.inc(1),
         }

@@ -2,7 +2,7 @@
 //! brings the program.
 
 use std::{
-    fs,
+    env, fs,
     net::TcpListener,
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -62,7 +62,8 @@ impl OpenBao {
     /// When it is not installed or does not start.
     pub async fn start(options: OpenBaoOptions) -> Result<Self> {
         #[expect(clippy::disallowed_methods, reason = "the tests' own setting")]
-        let program = crate::parts().join("tools/bao");
+        let parts = env::var("BROWNIE_PARTS").unwrap_or("/var/tmp/brownie-parts".to_owned());
+        let program = PathBuf::from(parts).join("tools/bao");
         ensure!(
             program.exists(),
             "OpenBao, the issuer that log-ins are tested with, is not there ({}): run tests/install.sh",
