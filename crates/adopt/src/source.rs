@@ -102,7 +102,7 @@ async fn columns(db: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {
             match found.as_deref() {
                 Ok([same]) if same.is_empty() => {}
                 Ok([other]) => {
-                    differences.push(format!("{name}.{column} is {other}, not {wanted}"))
+                    differences.push(format!("{name}.{column} is {other}, not {wanted}"));
                 }
                 Ok(_) => differences.push(format!("{name}.{column} is missing")),
                 Err(_) => {
