@@ -124,7 +124,7 @@ impl Table {
     }
 
     /// Selects what each row of the original becomes: our columns, under our names and of our types.
-    /// Times without a zone are read as UTC by the session's `TimeZone`. `{work}` is the schema of
+    /// Times without a zone are read as UTC by the transaction's time zone. `{work}` is the schema of
     /// the overrides and made rows, `{from}` that of the original's tables.
     pub(crate) fn mapping(&self, work: &str, from: &str) -> String {
         let columns = self

@@ -3,13 +3,13 @@
 //! Our tables' owner is walled in, too, and this is about all organizations: each transaction lifts
 //! FORCE for itself alone. Nobody uses ours yet.
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, TransactionTrait};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr};
 use uuid::Uuid;
 
 use crate::{
     Error,
     columns::Table,
-    run::{ORIGINAL, WORK},
+    run::{ORIGINAL, WORK, transaction},
     source::{is, statement},
 };
 
@@ -19,26 +19,26 @@ pub(crate) async fn copy(
     table: &'static Table,
     batch: u32,
 ) -> Result<(), Error> {
-    let failed = |source| Error::Step { step: table.name, source };
-    while copy_some(db, table, batch.max(1)).await.map_err(failed)? {}
+    while copy_some(db, table, batch.max(1)).await.map_err(|error| of_step(error, table))? {}
     Ok(())
 }
 
 /// Copies a batch. Returns whether there may be another.
-async fn copy_some(db: &DatabaseConnection, table: &Table, batch: u32) -> Result<bool, DbErr> {
+async fn copy_some(db: &DatabaseConnection, table: &Table, batch: u32) -> Result<bool, Error> {
     let name = table.name;
+    let transaction = unforced(db, table).await?;
     let sql = format!("SELECT last_id, rows FROM {WORK}.copied WHERE tbl = '{name}'");
-    let (from, rows): (Option<Uuid>, i64) = match db.query_one_raw(statement(db, sql)).await? {
-        Some(row) => (row.try_get_by_index(0)?, row.try_get_by_index(1)?),
-        None => (None, 0),
-    };
+    let (from, rows): (Option<Uuid>, i64) =
+        match transaction.query_one_raw(statement(&transaction, sql)).await? {
+            Some(row) => (row.try_get_by_index(0)?, row.try_get_by_index(1)?),
+            None => (None, 0),
+        };
     // A table that is done has a number of rows and no last id.
-    if from.is_none()
-        && is(db, &format!("EXISTS (SELECT FROM {WORK}.copied WHERE tbl = '{name}')")).await?
-    {
+    let known = format!("EXISTS (SELECT FROM {WORK}.copied WHERE tbl = '{name}')");
+    if from.is_none() && is(&transaction, &known).await? {
+        transaction.rollback().await?;
         return Ok(false);
     }
-    let transaction = unforced(db, table).await?;
     if from.is_none() {
         transaction.execute_unprepared(&make_missing(name)).await?;
     }
@@ -71,8 +71,8 @@ async fn copy_some(db: &DatabaseConnection, table: &Table, batch: u32) -> Result
 }
 
 /// Begins a transaction in which row-level security does not hold the owner of a table.
-async fn unforced(db: &DatabaseConnection, table: &Table) -> Result<DatabaseTransaction, DbErr> {
-    let transaction = db.begin().await?;
+async fn unforced(db: &DatabaseConnection, table: &Table) -> Result<DatabaseTransaction, Error> {
+    let transaction = transaction(db).await?;
     let lift = format!("ALTER TABLE public.{} NO FORCE ROW LEVEL SECURITY", table.name);
     transaction.execute_unprepared(&lift).await?;
     Ok(transaction)
@@ -83,6 +83,13 @@ async fn force(transaction: DatabaseTransaction, table: &Table) -> Result<(), Db
     let again = format!("ALTER TABLE public.{} FORCE ROW LEVEL SECURITY", table.name);
     transaction.execute_unprepared(&again).await?;
     transaction.commit().await
+}
+
+fn of_step(error: Error, table: &'static Table) -> Error {
+    match error {
+        Error::Database(source) => Error::Step { step: table.name, source },
+        other => other,
+    }
 }
 
 /// Makes the organizations and teams that rows name and that are not there.
@@ -104,7 +111,7 @@ fn make_missing(table: &str) -> String {
 /// Compares a table with what was there, and records it.
 pub(crate) async fn compare(db: &DatabaseConnection, table: &'static Table) -> Result<(), Error> {
     let failed = |source| Error::Step { step: table.name, source };
-    let transaction = unforced(db, table).await.map_err(failed)?;
+    let transaction = unforced(db, table).await.map_err(|error| of_step(error, table))?;
     let (name, names) = (table.name, table.names());
     let of = |rows: &str| {
         format!(

@@ -28,7 +28,8 @@ pub(crate) const VIEWS: &str = "brownie_0_1";
 const LOCK: i64 = 0x61_646f_7074;
 
 /// Times without a zone are read as UTC, and nobody waits long behind us.
-const SESSION: &str = "SET TIME ZONE 'UTC'; SET search_path = public; SET lock_timeout = '5s'";
+const SETTINGS: &str =
+    "SET LOCAL TIME ZONE 'UTC'; SET LOCAL search_path = public; SET LOCAL lock_timeout = '5s'";
 
 /// What an adoption came to.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,8 +69,7 @@ pub async fn check(database: &Database, choices: &Choices) -> Result<Report, Err
 }
 
 async fn look(db: &DatabaseConnection, choices: &Choices) -> Result<Report, Error> {
-    db.execute_unprepared(SESSION).await?;
-    let look = db.begin().await?;
+    let look = transaction(db).await?;
     let variant = recognise(&look).await?;
     Finder { db: &look, work: "pg_temp", choices }.find().await?;
     let report = report::read(&look, "pg_temp", "public", variant, choices).await?;
@@ -97,10 +97,6 @@ async fn locked(
     choices: &Choices,
     batch: u32,
 ) -> Result<Outcome, Error> {
-    db.execute_unprepared(SESSION).await?;
-    if !is(db, &format!("pg_try_advisory_lock({LOCK})")).await? {
-        return Err(Error::Busy);
-    }
     if done(db, "views").await? {
         return Ok(Outcome::Done { already: true, compared: compared(db).await? });
     }
@@ -126,13 +122,25 @@ async fn locked(
     Ok(Outcome::Done { already: false, compared: compared(db).await? })
 }
 
+/// Begins a transaction, alone. Nothing is left to the session: when a connection breaks between two
+/// transactions, the pool makes another, and says nothing.
+pub(crate) async fn transaction(db: &DatabaseConnection) -> Result<DatabaseTransaction, Error> {
+    let transaction = db.begin().await?;
+    transaction.execute_unprepared(SETTINGS).await?;
+    if is(&transaction, &format!("pg_try_advisory_xact_lock({LOCK})")).await? {
+        Ok(transaction)
+    } else {
+        Err(Error::Busy)
+    }
+}
+
 /// Does a step and records it, in one transaction. One that refuses leaves nothing.
 async fn step<T: IsRefusal>(
     db: &DatabaseConnection,
     name: &'static str,
     work: impl AsyncFnOnce(&DatabaseTransaction) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let transaction = db.begin().await?;
+    let transaction = transaction(db).await?;
     let value = work(&transaction).await.map_err(|error| match error {
         Error::Database(source) if is_locked(&source) => Error::InUse(source),
         Error::Database(source) => Error::Step { step: name, source },

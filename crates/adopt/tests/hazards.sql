@@ -19,7 +19,7 @@ UPDATE configs SET team_id = pg_temp.id('team', 2) WHERE id = pg_temp.id('config
 UPDATE incidents SET assigned_to = pg_temp.id('nobody', 1) WHERE id = pg_temp.id('incident', 2);
 UPDATE incidents SET assigned_to = pg_temp.id('user', 4) WHERE id = pg_temp.id('incident', 3);
 -- deleted-user
-UPDATE users SET deleted_at = now() WHERE id = pg_temp.id('user', 105);
+UPDATE users SET deleted_at = '2025-11-20 12:00+00' WHERE id = pg_temp.id('user', 105);
 -- slug, duplicate-slug, duplicate-name
 UPDATE teams SET slug = 'Team_5' WHERE id = pg_temp.id('team', 5);
 UPDATE teams SET slug = 'team-5' WHERE id = pg_temp.id('team', 25);
