@@ -14,7 +14,7 @@ cargo build --locked --workspace --bins
 case "${1:-}" in
   --long)
     BROWNIE_TEST_LONG=yes cargo test --locked -p brownie-tests --test it -- \
-      --test-threads 1 --nocapture durability:: cuts:: store::events::each_reader
+      --test-threads 1 --nocapture durability:: cuts:: store::events::each_reader migrator::a_killed clients::a_fuzzer
     exit ;;
   --failover)
     tests/parts/install-failover.sh

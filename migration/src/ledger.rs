@@ -83,13 +83,8 @@ pub(crate) fn changed(applied: &[Applied]) -> Vec<String> {
     applied.iter().filter(is_changed).map(|row| row.name.clone()).collect()
 }
 
-/// Notes of what was just applied, and of all that is not noted yet, from what text it was; of the
-/// former how long it took. Whoever owns the ledger adds the columns.
-pub(crate) async fn note(
-    db: &DatabaseConnection,
-    applied: &str,
-    took: Duration,
-) -> Result<(), DbErr> {
+/// Adds our columns to the ledger, if they are missing. Whoever owns it may.
+pub(crate) async fn widen(db: &DatabaseConnection) -> Result<(), DbErr> {
     db.execute_unprepared(&format!(
         "DO $$ BEGIN
             IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = '{LEDGER}'::regclass
@@ -99,7 +94,18 @@ pub(crate) async fn note(
             END IF;
         END $$"
     ))
-    .await?;
+    .await
+    .map(drop)
+}
+
+/// Notes of what was just applied, and of all that is not noted yet, from what text it was; of the
+/// former how long it took.
+pub(crate) async fn note(
+    db: &DatabaseConnection,
+    applied: &str,
+    took: Duration,
+) -> Result<(), DbErr> {
+    widen(db).await?;
     for source in sources() {
         let took =
             (source.name == applied).then(|| i64::try_from(took.as_millis()).unwrap_or(i64::MAX));

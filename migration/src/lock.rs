@@ -29,6 +29,16 @@ pub(crate) async fn acquire(db: &DatabaseConnection, deadline: Instant) -> Resul
     }
 }
 
+/// Tells whether this session still has the lock. A connection that broke is replaced without a word,
+/// and the new session has none.
+pub(crate) async fn is_held(db: &DatabaseConnection) -> Result<bool, DbErr> {
+    // How a bigint key is shown: PostgreSQL manual, section 54.12.
+    let sql = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted
+        AND pid = pg_backend_pid() AND objsubid = 1
+        AND (classid::bigint << 32 | objid::bigint) = $1) AS answer";
+    ask(db, sql).await
+}
+
 /// Gives the lock up. Closing the connection would, too.
 pub(crate) async fn release(db: &DatabaseConnection) -> Result<(), DbErr> {
     ask(db, "SELECT pg_advisory_unlock($1) AS answer").await.map(drop)

@@ -66,6 +66,14 @@ pub enum Error {
         /// What was asked for.
         wanted: String,
     },
+    /// The connection broke, and with it went the lock.
+    #[error(
+        "the connection to the database was lost before {name}; what came before it is applied; run it again"
+    )]
+    Interrupted {
+        /// The migration that was next.
+        name: String,
+    },
     /// The newest migrations are of a newer release.
     #[error("the database has migrations that this program does not know ({}); take them back with the release that made them", unknown.join(", "))]
     Ahead {

@@ -8,7 +8,7 @@ use url::Url;
 use crate::{
     Catalog, Database, Difference, Error, Migrator, describe,
     drift::compare,
-    names,
+    ledger, names,
     run::locked,
     steps::{advance, retreat},
 };
@@ -169,7 +169,11 @@ struct Trial<'a> {
 
 impl Trial<'_> {
     async fn make_ledger(&self) -> Result<(), SelftestError> {
-        let made = locked(self.database, async |db| Ok(Migrator::install(db).await?)).await;
+        let made = locked(self.database, async |db| {
+            Migrator::install(db).await?;
+            Ok(ledger::widen(db).await?)
+        })
+        .await;
         made.map_err(failed("making the ledger"))
     }
 

@@ -7,7 +7,7 @@ use sea_orm_migration::MigratorTrait;
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    Database, Error, Migrator, Source, Standing, ledger, names, partitions,
+    Database, Error, Migrator, Source, Standing, ledger, lock, names, partitions,
     run::{as_owner, locked},
     sources,
 };
@@ -191,6 +191,9 @@ async fn one(
     tell: &mut (impl FnMut(Step<'_>) + Send),
 ) -> Result<(), Error> {
     for attempt in 1.. {
+        if !lock::is_held(db).await? {
+            return Err(Error::Interrupted { name: name.to_owned() });
+        }
         let outcome = match way {
             Way::Forth => Migrator::up(db, Some(1)).await,
             Way::Back => Migrator::down(db, Some(1)).await,

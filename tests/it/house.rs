@@ -18,7 +18,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("brownie-migration", &[]),
     (
         "brownie-migrator",
-        &["brownie-adopt", "brownie-lint", "brownie-migration", "brownie-persistence"],
+        &[
+            "brownie-adopt",
+            "brownie-auth",
+            "brownie-lint",
+            "brownie-migration",
+            "brownie-persistence",
+        ],
     ),
     ("brownie-persistence", &[]),
     (

@@ -11,6 +11,7 @@ mod new;
 mod partitions;
 mod progress;
 mod purge;
+mod seed;
 mod selftest;
 mod standing;
 
@@ -80,6 +81,8 @@ enum Command {
     Purge(purge::Purge),
     /// Make the months to come of the tables that grow with time, or drop those that are old.
     Partitions(partitions::Partitions),
+    /// Found a demo organization with sample alert rules and an incident. Prints its password once.
+    Seed,
     /// Print what makes a shell complete the commands.
     Completions {
         /// Which shell.
@@ -145,6 +148,7 @@ async fn on(command: Command, database: &Database, json: bool) -> anyhow::Result
         Command::Up(up) => up.run(database, json).await,
         Command::Down(down) => down.run(database, json).await,
         Command::Drift => drift::run(database, json).await,
+        Command::Seed => seed::run(database, json).await,
         Command::Selftest => selftest::run(database, json).await,
         Command::Status => standing::report(database, json).await,
         Command::Test => standing::test(database, json).await,

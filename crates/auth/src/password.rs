@@ -14,7 +14,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use crate::Error;
+use crate::{Error, random};
 
 /// A password as somebody typed it. It cannot be shown.
 #[derive(Clone, Deserialize)]
@@ -26,6 +26,17 @@ impl Password {
     pub const MIN: usize = 8;
     /// The most characters it may have; hashing more would only cost time.
     pub const MAX: usize = 256;
+}
+
+impl Password {
+    /// Makes one that nobody can guess; returns it and its text, to be shown once.
+    ///
+    /// # Errors
+    /// When the system has no random numbers.
+    pub fn random() -> Result<(Self, String), Error> {
+        let text = random::text()?;
+        Ok((Self(text.clone()), text))
+    }
 }
 
 impl TryFrom<String> for Password {
