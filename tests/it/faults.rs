@@ -5,6 +5,30 @@ use std::time::{Duration, Instant};
 use brownie_persistence::{Error, PoolOptions, Store};
 use harness::{ChaosProxy, Founded, Mode, Postgres, new_team};
 
+/// One session reads for two organizations in turn, and readers go away at any moment of it: whoever
+/// comes next finds their own rows, and never none because the session is still another's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dropped_read_leaves_no_session_to_another_organization() {
+    let database = Postgres::shared().database();
+    let store = Store::new(&PoolOptions { max_connections: 1, ..PoolOptions::new(database.url()) })
+        .unwrap();
+    let orgs = [Founded::new(&store, "turn-a").await, Founded::new(&store, "turn-b").await];
+    let mut finished = 0;
+    for round in 0..600_usize {
+        let (left, next) = (&orgs[round % 2], &orgs[round / 2 % 2]);
+        let patience = Duration::from_micros((round as u64 % 60) * 20);
+        let scope = store.org(&left.ctx);
+        let teams = scope.teams();
+        finished +=
+            usize::from(tokio::time::timeout(patience, teams.get(left.team_id)).await.is_ok());
+        let team = store.org(&next.ctx).teams().get(next.team_id).await.unwrap();
+        assert_eq!(team.org_id, next.ctx.org_id());
+        let foreign = store.org(&next.ctx).teams().get(left.team_id).await;
+        assert_eq!(foreign.is_ok(), next.team_id == left.team_id, "round {round}");
+    }
+    assert!((1..600).contains(&finished), "{finished} of 600 were not cut: the test shows nothing");
+}
+
 /// Drops units of work after every few microseconds of their life, on a pool of two, and writes in
 /// between: a connection that came back inside a transaction would swallow those writes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
