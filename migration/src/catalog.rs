@@ -12,6 +12,8 @@ use sea_orm::{
 };
 use serde::Serialize;
 
+use crate::LEDGER;
+
 /// What the migrations make. A test writes it anew when they change.
 const EXPECTED: &str = include_str!("schema.txt");
 
@@ -158,6 +160,14 @@ impl Catalog {
     /// Returns what the migrations of this program make.
     pub fn expected() -> Self {
         Self::parse(EXPECTED)
+    }
+
+    /// Returns the names of the tables, but for the ledger and the partitions of months.
+    pub(crate) fn tables(&self) -> Vec<&str> {
+        let of_ours = |fact: &&Fact| {
+            fact.kind == Kind::Table && fact.name != LEDGER && !fact.name.ends_with(MONTH)
+        };
+        self.facts.iter().filter(of_ours).map(|fact| fact.name.as_str()).collect()
     }
 
     /// Reads the catalog, in one snapshot. Any role may.

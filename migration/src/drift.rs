@@ -8,7 +8,7 @@ use std::{
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Statement};
 use serde::Serialize;
 
-use crate::{Catalog, Database, Error, Fact, Kind, LEDGER, Standing, ledger};
+use crate::{Catalog, Database, Error, Fact, History, Kind, LEDGER, Standing, ledger};
 
 /// One difference between what is expected and what was found. Displayed, it is a sentence.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -143,7 +143,7 @@ pub struct Drift {
 pub async fn drift(database: &Database) -> Result<Drift, Error> {
     let db = database.connect().await?;
     let found = Catalog::read(&db).await;
-    let standing = standing(&db).await;
+    let standing = standing(&db, &database.history).await;
     let _ = db.close().await;
     Ok(Drift { standing: standing?, differences: compare(&Catalog::expected(), &found?) })
 }
@@ -160,7 +160,7 @@ pub async fn describe(database: &Database) -> Result<Catalog, Error> {
 }
 
 /// Tells where a database stands, if we may know.
-async fn standing(db: &DatabaseConnection) -> Result<Option<Standing>, DbErr> {
+async fn standing(db: &DatabaseConnection, history: &History) -> Result<Option<Standing>, DbErr> {
     let readable = Statement::from_sql_and_values(
         db.get_database_backend(),
         "SELECT coalesce(has_table_privilege(to_regclass($1), 'SELECT'), false) AS answer",
@@ -170,7 +170,7 @@ async fn standing(db: &DatabaseConnection) -> Result<Option<Standing>, DbErr> {
         Some(row) => row.try_get("", "answer")?,
         None => false,
     };
-    Ok(if readable { Some(Standing::of(&ledger::names(db).await?)) } else { None })
+    Ok(if readable { Some(history.standing(&ledger::names(db).await?)) } else { None })
 }
 
 #[cfg(test)]

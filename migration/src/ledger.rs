@@ -9,7 +9,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Statement};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::{LEDGER, Source, sources};
+use crate::{History, LEDGER, Source};
 
 /// One row of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -71,18 +71,6 @@ pub(crate) async fn names(db: &DatabaseConnection) -> Result<Vec<String>, DbErr>
     Ok(read(db).await?.into_iter().map(|row| row.name).collect())
 }
 
-/// Returns the names of what was applied from another text than ours.
-pub(crate) fn changed(applied: &[Applied]) -> Vec<String> {
-    let is_changed = |row: &&Applied| {
-        let ours = sources().find(|source| source.name == row.name);
-        match (ours, &row.checksum) {
-            (Some(ours), Some(theirs)) => checksum(&ours) != *theirs,
-            _ => false,
-        }
-    };
-    applied.iter().filter(is_changed).map(|row| row.name.clone()).collect()
-}
-
 /// Adds our columns to the ledger, if they are missing. Whoever owns it may.
 pub(crate) async fn widen(db: &DatabaseConnection) -> Result<(), DbErr> {
     db.execute_unprepared(&format!(
@@ -102,11 +90,12 @@ pub(crate) async fn widen(db: &DatabaseConnection) -> Result<(), DbErr> {
 /// former how long it took.
 pub(crate) async fn note(
     db: &DatabaseConnection,
+    history: &History,
     applied: &str,
     took: Duration,
 ) -> Result<(), DbErr> {
     widen(db).await?;
-    for source in sources() {
+    for source in history.sources() {
         let took =
             (source.name == applied).then(|| i64::try_from(took.as_millis()).unwrap_or(i64::MAX));
         let statement = Statement::from_sql_and_values(
@@ -115,7 +104,7 @@ pub(crate) async fn note(
                 "UPDATE {LEDGER} SET checksum = $2, duration_ms = coalesce($3, duration_ms)
                 WHERE version = $1 AND checksum IS NULL"
             ),
-            [source.name.into(), checksum(&source).into(), took.into()],
+            [source.name.into(), checksum(source).into(), took.into()],
         );
         if source.name <= applied {
             db.execute_raw(statement).await?;

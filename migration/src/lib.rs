@@ -1,17 +1,19 @@
 //! The schema of the metadata database, and who may change it when.
 //!
-//! [`Migrator`] lists the migrations. [`apply`] brings a database to the newest of them, with any
+//! [`History`] is the list of migrations. [`apply`] brings a database to the newest of them, with any
 //! number of processes trying at once; [`status`] tells where a database stands; [`maintain`] makes
 //! the partitions to come and drops the old ones; [`drift()`] compares a database with what the
 //! migrations make, and [`selftest()`] the ways up and down with each other; [`Standing`] is the rule
 //! by which a service decides whether it can serve such a database.
 //!
-//! A migration is a pair of files in `src/sql` and a line in [`Migrator`]. Once released it is
+//! A migration is a pair of files in `src/sql` and a line in the list below. Once released it is
 //! frozen: what came after it was tried on what it made.
 
 mod catalog;
 mod check;
+mod concurrently;
 mod drift;
+mod history;
 mod ledger;
 mod lock;
 mod partitions;
@@ -25,50 +27,17 @@ use sea_orm_migration::prelude::*;
 pub use catalog::{Catalog, Fact, Kind};
 pub use check::{Check, check};
 pub use drift::{Difference, Drift, describe, drift};
+pub use history::{History, Source};
 pub use ledger::Applied;
-pub use partitions::{Maintained, TimeTable, maintain};
+pub use partitions::{End, Maintained, TimeTable, maintain};
 pub use run::{Database, Error, Report, apply, status};
 pub use selftest::{Finding, SelftestError, Tested, selftest};
 pub use standing::{LEDGER, Standing, WINDOW};
-pub use steps::{Back, Step, apply_to, pending, revert, revision};
-
-/// What the first line of an `.up.sql` says that must not run in a transaction, because it does
-/// something CONCURRENTLY. Such a file has one statement: several in one message are a transaction.
-const NO_TRANSACTION: &str = "-- no-transaction";
-
-/// A migration whose two directions are SQL files. Each runs in one transaction, unless it says
-/// otherwise.
-struct SqlMigration {
-    name: &'static str,
-    up: &'static str,
-    down: &'static str,
-}
-
-impl MigrationName for SqlMigration {
-    fn name(&self) -> &str {
-        self.name
-    }
-}
-
-#[expect(elided_lifetimes_in_paths, reason = "the trait leaves them out, and async_trait minds")]
-#[async_trait::async_trait]
-impl MigrationTrait for SqlMigration {
-    fn use_transaction(&self) -> Option<bool> {
-        Some(self.up.lines().next() != Some(NO_TRANSACTION))
-    }
-
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.get_connection().execute_unprepared(self.up).await.map(drop)
-    }
-
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.get_connection().execute_unprepared(self.down).await.map(drop)
-    }
-}
+pub use steps::{Back, Step, apply_to, pending, revert};
 
 macro_rules! sql_migrations {
     ($($name:literal,)+) => {
-        vec![$(SqlMigration {
+        vec![$(Source {
             name: $name,
             up: include_str!(concat!("sql/", $name, ".up.sql")),
             down: include_str!(concat!("sql/", $name, ".down.sql")),
@@ -76,79 +45,60 @@ macro_rules! sql_migrations {
     };
 }
 
-/// All migrations, the oldest first.
+/// Returns the migrations of this release, the oldest first.
+fn shipped() -> Vec<Source> {
+    sql_migrations![
+        "m20261121_000001_updated_at",
+        "m20261121_000002_organizations",
+        "m20261121_000003_teams",
+        "m20261121_000004_users",
+        "m20261121_000005_memberships",
+        "m20261121_000006_incidents",
+        "m20261121_000007_agent_configs",
+        "m20261121_000008_configs",
+        "m20261121_000009_stats",
+        "m20261121_000010_audit_log",
+        "m20261121_000011_outbox",
+        "m20261121_000012_idempotency_keys",
+        "m20261121_000013_outbox_position",
+        "m20261121_000014_audit_changes",
+        "m20261121_000015_deleted_indexes",
+        "m20261121_000016_partitions",
+        "m20261121_000017_roles",
+        "m20261121_000018_lookups",
+        "m20261121_000019_grants",
+        "m20261121_000020_walls",
+        "m20261121_000021_reference_indexes",
+        "m20261121_000022_incident_search",
+        "m20261121_000023_sessions",
+        "m20261121_000024_api_keys",
+        "m20261121_000025_config_bodies",
+    ]
+}
+
+/// The migrations of this release, as sea-orm-migration's own commands want them.
 #[derive(Debug)]
 pub struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        Self::all().into_iter().map(|migration| Box::new(migration) as _).collect()
+        shipped().into_iter().map(|source| Box::new(source) as _).collect()
     }
 }
 
-impl Migrator {
-    fn all() -> Vec<SqlMigration> {
-        sql_migrations![
-            "m20261121_000001_updated_at",
-            "m20261121_000002_organizations",
-            "m20261121_000003_teams",
-            "m20261121_000004_users",
-            "m20261121_000005_memberships",
-            "m20261121_000006_incidents",
-            "m20261121_000007_agent_configs",
-            "m20261121_000008_configs",
-            "m20261121_000009_stats",
-            "m20261121_000010_audit_log",
-            "m20261121_000011_outbox",
-            "m20261121_000012_idempotency_keys",
-            "m20261121_000013_outbox_position",
-            "m20261121_000014_audit_changes",
-            "m20261121_000015_deleted_indexes",
-            "m20261121_000016_partitions",
-            "m20261121_000017_roles",
-            "m20261121_000018_lookups",
-            "m20261121_000019_grants",
-            "m20261121_000020_walls",
-            "m20261121_000021_reference_indexes",
-            "m20261121_000022_incident_search",
-            "m20261121_000023_sessions",
-            "m20261121_000024_api_keys",
-            "m20261121_000025_config_bodies",
-        ]
-    }
-}
-
-/// Returns the names of all migrations, the oldest first.
+/// Returns the names of all migrations of this release, the oldest first.
 pub fn names() -> Vec<String> {
-    Migrator::migrations().iter().map(|migration| migration.name().to_owned()).collect()
+    History::shipped().names()
 }
 
-/// The text of a migration.
-#[derive(Debug, Clone, Copy)]
-pub struct Source {
-    /// Its name, as in the ledger.
-    pub name: &'static str,
-    /// What it does.
-    pub up: &'static str,
-    /// What takes it back.
-    pub down: &'static str,
-}
-
-/// Returns the texts of all migrations, the oldest first.
+/// Returns the texts of all migrations of this release, the oldest first.
 pub fn sources() -> impl Iterator<Item = Source> {
-    Migrator::all().into_iter().map(|SqlMigration { name, up, down }| Source { name, up, down })
+    shipped().into_iter()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_migration_runs_in_a_transaction_unless_its_first_line_says_otherwise() {
-        let of = |up| SqlMigration { name: "m", up, down: "" }.use_transaction();
-        assert_eq!(of("-- no-transaction\nCREATE INDEX CONCURRENTLY i ON t (a);"), Some(false));
-        assert_eq!(of("CREATE INDEX i ON t (a);\n-- no-transaction\n"), Some(true));
-    }
 
     #[test]
     fn names_are_in_order_and_none_is_twice() {

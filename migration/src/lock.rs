@@ -29,8 +29,7 @@ pub(crate) async fn acquire(db: &DatabaseConnection, deadline: Instant) -> Resul
     }
 }
 
-/// Tells whether this session still has the lock. A connection that broke is replaced without a word,
-/// and the new session has none.
+/// Tells whether this session still has the lock: an administrator can take it away.
 pub(crate) async fn is_held(db: &DatabaseConnection) -> Result<bool, DbErr> {
     // How a bigint key is shown: PostgreSQL manual, section 54.12.
     let sql = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted

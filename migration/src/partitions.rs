@@ -40,23 +40,33 @@ impl TimeTable {
     }
 }
 
+/// How a month ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It is dropped, with all its rows.
+    Drop,
+    /// It becomes a table of its own, for whoever archives it and drops it then.
+    Detach,
+}
+
 /// What was done, or would be.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Maintained {
     /// Partitions that were made.
     pub made: Vec<String>,
-    /// Partitions that were dropped, with all their rows.
-    pub dropped: Vec<String>,
+    /// Partitions that were ended: dropped, or detached.
+    pub ended: Vec<String>,
 }
 
-/// Makes the partitions of the months to come, and drops those that hold nothing younger than
-/// `retention` says of their table. With `dry_run` it only says what it would drop.
+/// Makes the partitions of the months to come, and ends those that hold nothing younger than
+/// `retention` says of their table. With `dry_run` it only says which it would end.
 ///
 /// # Errors
 /// As [`Error`] tells. What was done until then is done.
 pub async fn maintain(
     database: &Database,
     retention: &[(TimeTable, Duration)],
+    end: End,
     dry_run: bool,
 ) -> Result<Maintained, Error> {
     locked(database, async |db| {
@@ -68,12 +78,20 @@ pub async fn maintain(
         db.execute_unprepared(DROP_PATIENCE).await?;
         for (table, older_than) in retention {
             for partition in expired(db, *table, *older_than).await? {
+                // Of our own naming, and quoted all the same.
+                let name = partition.replace('"', "\"\"");
+                let sql = match end {
+                    End::Drop => format!("DROP TABLE public.\"{name}\""),
+                    // CONCURRENTLY is refused where there is a default partition.
+                    End::Detach => format!(
+                        "ALTER TABLE public.{} DETACH PARTITION public.\"{name}\"",
+                        table.as_str()
+                    ),
+                };
                 if !dry_run {
-                    // Of our own naming, and quoted all the same.
-                    let partition = partition.replace('"', "\"\"");
-                    drop_table(db, &format!("DROP TABLE public.\"{partition}\"")).await?;
+                    patiently(db, &sql).await?;
                 }
-                maintained.dropped.push(partition);
+                maintained.ended.push(partition);
             }
         }
         Ok(maintained)
@@ -81,12 +99,12 @@ pub async fn maintain(
     .await
 }
 
-/// Dropping waits for everybody who reads or writes the table, and everybody after it waits behind
+/// Either waits for everybody who reads or writes the table, and everybody after it waits behind
 /// it: so it waits shortly, and often.
 const DROP_PATIENCE: &str = "SET lock_timeout = '300ms'";
 const DROP_TRIES: u32 = 20;
 
-async fn drop_table(db: &DatabaseConnection, sql: &str) -> Result<(), Error> {
+async fn patiently(db: &DatabaseConnection, sql: &str) -> Result<(), Error> {
     for _ in 0..DROP_TRIES {
         match db.execute_unprepared(sql).await {
             Ok(_) => return Ok(()),

@@ -1,14 +1,25 @@
 //! Applying the migrations, and telling where a database stands.
 
-use std::time::Duration;
+use std::{
+    borrow::Cow,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection, DbErr, RuntimeErr};
+use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection, DbErr, RuntimeErr, sqlx};
 use tokio::time::{Instant, sleep};
 
-use crate::{Applied, Standing, apply_to, ledger, lock};
+use crate::{Applied, History, Standing, apply_to, ledger, lock};
 
-/// How long a statement of a migration waits for a lock. Longer, and the traffic behind it stops.
-const LOCK_TIMEOUT: &str = "SET lock_timeout = '5s'";
+/// How long a statement of a migration waits for a lock: for so long the traffic behind it stands,
+/// which gives up after three seconds of its own (`DB_LOCK_TIMEOUT`). What it does then may take its
+/// time, whatever limits the role or the database has.
+const LIMITS: &str = "SET lock_timeout = '1s'; SET statement_timeout = 0; \
+    SET idle_in_transaction_session_timeout = 0";
 
 /// What a migration makes belongs to the owner of the schema, whoever runs the migration. The first
 /// run finds no such role yet; the migration that makes it ends with the same.
@@ -44,9 +55,9 @@ pub enum Error {
         /// How long was waited.
         waited: Duration,
     },
-    /// A month could not be dropped.
+    /// A month could not be dropped or detached.
     #[error(
-        "somebody reads or writes the table all the time, so an old month of it was not dropped; try again later"
+        "somebody reads or writes the table all the time, so an old month of it was neither dropped nor detached; try again later"
     )]
     InUse,
     /// Migrations whose texts are not those that were applied.
@@ -80,24 +91,71 @@ pub enum Error {
         /// Their names.
         unknown: Vec<String>,
     },
-    /// A migration failed. It left nothing behind; the ones before it are applied.
-    #[error("a migration failed and was rolled back; what came before it is applied")]
+    /// There are tables, and no ledger that says we made them.
+    #[error(
+        "the database has tables that no migration of ours made ({}); one of Brownie 0.1 is taken over by `brownie-migrator adopt`, anything else needs a database of its own",
+        tables.join(", ")
+    )]
+    Occupied {
+        /// Their names.
+        tables: Vec<String>,
+    },
+    /// A migration failed. The ones before it are applied.
+    #[error(
+        "a migration failed and left nothing that a next run minds; what came before it is applied; mend the cause and run it again"
+    )]
     Failed(#[source] DbErr),
+    /// The server has no room left. The migration left nothing.
+    #[error(
+        "the database server's disk is full; the migration was rolled back, what came before it is applied; make room there and run it again"
+    )]
+    DiskFull(#[source] DbErr),
+    /// It is a standby, or was told to be read-only.
+    #[error(
+        "the database is read-only; if it is a standby, name the primary, otherwise see default_transaction_read_only"
+    )]
+    ReadOnly(#[source] DbErr),
+    /// The role lacks a privilege.
+    #[error("the role may not do this; `brownie-migrator test` says what it needs")]
+    Forbidden(#[source] DbErr),
     /// Something else went wrong on the way.
     #[error("the database refused a question about its migrations")]
     Database(#[from] DbErr),
 }
 
 /// Which database, and how long to wait for it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Database {
-    /// A PostgreSQL URL, read by sqlx.
-    pub url: String,
-    /// How long to wait for a connection, and then for other migrators.
-    pub wait: Duration,
+    pub(crate) url: String,
+    pub(crate) wait: Duration,
+    pub(crate) history: History,
+}
+
+/// The URL may hold a password.
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database").field("wait", &self.wait).finish_non_exhaustive()
+    }
 }
 
 impl Database {
+    /// A database by its PostgreSQL URL, which sqlx reads; and how long to wait for a connection, and
+    /// then for other migrators.
+    pub fn new(url: impl Into<String>, wait: Duration) -> Self {
+        Self { url: url.into(), wait, history: History::shipped() }
+    }
+
+    /// The same, to be brought to other migrations than those of this release.
+    #[must_use]
+    pub fn with_history(self, history: History) -> Self {
+        Self { history, ..self }
+    }
+
+    /// Returns the URL. It may hold a password.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Opens one connection. More would be wrong: the lock belongs to a session, and embedded
     /// PostgreSQL has only one.
     ///
@@ -114,6 +172,18 @@ impl Database {
             .connect_timeout(Duration::from_secs(5))
             .acquire_timeout(self.wait.clamp(Duration::from_secs(1), Duration::from_secs(5)))
             .sqlx_logging(false);
+        // A pool replaces a connection that breaks, and the new one has neither the lock nor the role
+        // nor the limits. This one is the only one there will be.
+        let opened = Arc::new(AtomicBool::new(false));
+        options.map_sqlx_postgres_pool_opts(move |pool| {
+            let opened = Arc::clone(&opened);
+            pool.after_connect(move |_, _| {
+                let is_second = opened.swap(true, Ordering::Relaxed);
+                Box::pin(
+                    async move { if is_second { Err(sqlx::Error::PoolClosed) } else { Ok(()) } },
+                )
+            })
+        });
         let started = Instant::now();
         loop {
             match sea_orm::Database::connect(options.clone()).await {
@@ -131,12 +201,33 @@ impl Database {
     }
 }
 
+impl Error {
+    /// Names what a migration failed of (PostgreSQL manual, appendix A).
+    pub(crate) fn of_migration(error: DbErr) -> Self {
+        match sqlstate(&error).as_deref() {
+            Some("53100") => Self::DiskFull(error),
+            Some("25006") => Self::ReadOnly(error),
+            Some("42501") => Self::Forbidden(error),
+            _ => Self::Failed(error),
+        }
+    }
+}
+
+/// Returns what kind of error the server reported, if it did.
+pub(crate) fn sqlstate(error: &DbErr) -> Option<Cow<'_, str>> {
+    let (DbErr::Conn(RuntimeErr::SqlxError(error))
+    | DbErr::Exec(RuntimeErr::SqlxError(error))
+    | DbErr::Query(RuntimeErr::SqlxError(error))) = error
+    else {
+        return None;
+    };
+    error.as_database_error()?.code()
+}
+
 /// Tells whether the server knows us and says no: SQLSTATE class 28 (authorization), or a database
 /// that does not exist.
 fn is_refusal(error: &DbErr) -> bool {
-    let DbErr::Conn(RuntimeErr::SqlxError(error)) = error else { return false };
-    let Some(reported) = error.as_database_error() else { return false };
-    reported.code().is_some_and(|code| code.starts_with("28") || code == "3D000")
+    sqlstate(error).is_some_and(|code| code.starts_with("28") || code == "3D000")
 }
 
 /// Where a database stands.
@@ -176,7 +267,7 @@ pub(crate) async fn locked<T>(
 
 /// Becomes the owner of the schema and limits how long a statement waits for a lock.
 pub(crate) async fn as_owner(db: &DatabaseConnection) -> Result<(), DbErr> {
-    db.execute_unprepared(LOCK_TIMEOUT).await?;
+    db.execute_unprepared(LIMITS).await?;
     db.execute_unprepared(ACT_AS_OWNER).await.map(drop)
 }
 
@@ -189,5 +280,6 @@ pub async fn status(database: &Database) -> Result<Report, Error> {
     let applied = ledger::read(&db).await?;
     let _ = db.close().await;
     let names: Vec<String> = applied.iter().map(|row| row.name.clone()).collect();
-    Ok(Report { standing: Standing::of(&names), changed: ledger::changed(&applied), applied })
+    let history = &database.history;
+    Ok(Report { standing: history.standing(&names), changed: history.changed(&applied), applied })
 }

@@ -1,14 +1,14 @@
 //! Whether every migration can be taken back: tried on a database that is made for it and dropped.
 
 use sea_orm::{ConnectionTrait, DbErr};
-use sea_orm_migration::MigratorTrait;
+use sea_orm_migration::MigratorTraitSelf;
 use serde::Serialize;
 use url::Url;
 
 use crate::{
-    Catalog, Database, Difference, Error, Migrator, describe,
+    Catalog, Database, Difference, Error, describe,
     drift::compare,
-    ledger, names,
+    ledger,
     run::locked,
     steps::{advance, retreat},
 };
@@ -89,7 +89,7 @@ pub async fn selftest(
     name: &str,
     stop: impl Future<Output = ()>,
 ) -> Result<Tested, SelftestError> {
-    let throwaway = Database { url: renamed(&server.url, name)?, wait: server.wait };
+    let throwaway = Database { url: renamed(&server.url, name)?, ..server.clone() };
     // Without what an operator put into template1.
     execute(server, &format!("CREATE DATABASE {} TEMPLATE template0", quoted(name)))
         .await?
@@ -137,7 +137,7 @@ async fn execute(server: &Database, sql: &str) -> Result<Result<(), DbErr>, Erro
 
 async fn round_trips(database: &Database) -> Result<Tested, SelftestError> {
     let mut trial = Trial { database, tested: Tested::default() };
-    let all = u32::try_from(names().len()).unwrap_or(u32::MAX);
+    let all = u32::try_from(database.history.sources().len()).unwrap_or(u32::MAX);
 
     trial.make_ledger().await?;
     let base = trial.catalog("making the ledger").await?;
@@ -150,7 +150,7 @@ async fn round_trips(database: &Database) -> Result<Tested, SelftestError> {
     trial.down(all, "all migrations down again").await?;
 
     let mut before = trial.expect(&base, "all migrations down again").await?;
-    for name in names() {
+    for name in database.history.names() {
         trial.up(1, &format!("{name} up")).await?;
         let after = trial.catalog(&format!("{name} up")).await?;
         trial.down(1, &format!("{name} down")).await?;
@@ -170,7 +170,7 @@ struct Trial<'a> {
 impl Trial<'_> {
     async fn make_ledger(&self) -> Result<(), SelftestError> {
         let made = locked(self.database, async |db| {
-            Migrator::install(db).await?;
+            self.database.history.install(db).await?;
             Ok(ledger::widen(db).await?)
         })
         .await;
@@ -179,12 +179,18 @@ impl Trial<'_> {
 
     async fn up(&self, steps: u32, step: &str) -> Result<(), SelftestError> {
         tracing::info!("{step}");
-        locked(self.database, async |db| advance(db, steps).await).await.map_err(failed(step))
+        let history = &self.database.history;
+        locked(self.database, async |db| advance(db, history, steps).await)
+            .await
+            .map_err(failed(step))
     }
 
     async fn down(&self, steps: u32, step: &str) -> Result<(), SelftestError> {
         tracing::info!("{step}");
-        locked(self.database, async |db| retreat(db, steps).await).await.map_err(failed(step))
+        let history = &self.database.history;
+        locked(self.database, async |db| retreat(db, history, steps).await)
+            .await
+            .map_err(failed(step))
     }
 
     async fn catalog(&self, step: &str) -> Result<Catalog, SelftestError> {

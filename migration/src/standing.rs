@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::names;
+use crate::History;
 
 /// The table in which sea-orm records what was applied.
 pub const LEDGER: &str = "seaql_migrations";
@@ -31,21 +31,9 @@ pub enum Standing {
 }
 
 impl Standing {
-    /// Judges a database by the names in its ledger, in any order.
+    /// Judges a database for this release, by the names in its ledger, in any order.
     pub fn of(applied: &[String]) -> Self {
-        let known = names();
-        let pending: Vec<String> =
-            known.iter().filter(|name| !applied.contains(name)).cloned().collect();
-        if !pending.is_empty() {
-            return Self::Behind { pending };
-        }
-        let mut unknown: Vec<String> =
-            applied.iter().filter(|name| !known.contains(name)).cloned().collect();
-        if unknown.is_empty() {
-            return Self::Current;
-        }
-        unknown.sort();
-        Self::Ahead { unknown }
+        History::shipped().standing(applied)
     }
 
     /// Tells whether this program can serve such a database.
@@ -86,6 +74,7 @@ impl fmt::Display for Standing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::names;
 
     #[test]
     fn an_empty_database_is_behind() {

@@ -2,20 +2,19 @@
 
 use std::time::Duration;
 
-use sea_orm::{DatabaseConnection, DbErr, RuntimeErr};
-use sea_orm_migration::MigratorTrait;
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Statement};
+use sea_orm_migration::MigratorTraitSelf;
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    Database, Error, Migrator, Source, Standing, ledger, lock, names, partitions,
-    run::{as_owner, locked},
-    sources,
+    Catalog, Database, Error, History, Source, Standing, ledger, lock, partitions,
+    run::{as_owner, locked, sqlstate},
 };
 
 /// How often a migration is tried that did not get a lock: each time the traffic before it passes.
-const TRIES: u32 = 20;
+const TRIES: u32 = 100;
 /// How long to let the traffic pass.
-const PAUSE: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// What a migrator is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,48 +34,64 @@ pub enum Step<'a> {
     Done(&'a str, Duration),
 }
 
-/// Finds a migration by its name, or by a part that no other name has.
-///
-/// # Errors
-/// [`Error::UnknownRevision`] when there is none, or more than one.
-pub fn revision(wanted: &str) -> Result<String, Error> {
-    let names = names();
-    let mut found = names.iter().filter(|name| *name == wanted);
-    let mut similar = names.iter().filter(|name| name.contains(wanted));
-    match (found.next(), similar.next(), similar.next()) {
-        (Some(name), ..) | (None, Some(name), None) => Ok(name.clone()),
-        _ => Err(Error::UnknownRevision { wanted: wanted.to_owned() }),
-    }
-}
-
 /// Returns what [`apply_to`] would apply, the oldest first. Changes nothing.
 ///
 /// # Errors
 /// As [`apply_to`].
 pub async fn pending(database: &Database, to: Option<&str>) -> Result<Vec<Source>, Error> {
     let db = database.connect().await?;
-    let pending = outstanding(&db, to).await;
+    let pending = outstanding(&db, &database.history, to).await;
     let _ = db.close().await;
     let pending = pending?;
-    Ok(sources().filter(|source| pending.iter().any(|name| name == source.name)).collect())
+    let is_pending = |source: &&Source| pending.iter().any(|name| name == source.name);
+    Ok(database.history.sources().iter().filter(is_pending).copied().collect())
 }
 
-async fn outstanding(db: &DatabaseConnection, to: Option<&str>) -> Result<Vec<String>, Error> {
+async fn outstanding(
+    db: &DatabaseConnection,
+    history: &History,
+    to: Option<&str>,
+) -> Result<Vec<String>, Error> {
     let applied = ledger::read(db).await?;
-    let changed = ledger::changed(&applied);
+    let changed = history.changed(&applied);
     if !changed.is_empty() {
         return Err(Error::Changed { names: changed });
     }
     let applied: Vec<String> = applied.into_iter().map(|row| row.name).collect();
-    let Standing::Behind { mut pending } = Standing::of(&applied) else {
+    let Standing::Behind { mut pending } = history.standing(&applied) else {
         // What a newer release made is its own to look after.
         return Ok(Vec::new());
     };
+    let unknown = history.unknown(&applied);
+    if !unknown.is_empty() {
+        return Err(Error::Ahead { unknown });
+    }
+    if applied.is_empty() {
+        let tables = occupants(db).await?;
+        if !tables.is_empty() {
+            return Err(Error::Occupied { tables });
+        }
+    }
     if let Some(to) = to {
-        let last = revision(to)?;
+        let last = history.revision(to)?;
         pending.retain(|name| *name <= last);
     }
     Ok(pending)
+}
+
+/// Returns the tables that are where ours are to be, and are not ours: those of our names, and the
+/// ledger of the original's migration tool.
+async fn occupants(db: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
+    let expected = Catalog::expected();
+    let names = expected.tables();
+    let names = names.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
+    let sql = format!(
+        "SELECT relname::text AS name FROM pg_class
+         WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'f')
+             AND relname IN ('alembic_version', {names}) ORDER BY 1"
+    );
+    let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
+    rows.iter().map(|row| row.try_get("", "name")).collect()
 }
 
 /// Applies what is pending, as far as `to` if that is said, and returns the names, the oldest first. Any
@@ -90,8 +105,9 @@ pub async fn apply_to(
     to: Option<&str>,
     mut tell: impl FnMut(Step<'_>) + Send,
 ) -> Result<Vec<String>, Error> {
+    let history = &database.history;
     locked(database, async |db| {
-        let pending = outstanding(db, to).await?;
+        let pending = outstanding(db, history, to).await?;
         if pending.is_empty() {
             return Ok(pending);
         }
@@ -100,9 +116,9 @@ pub async fn apply_to(
         for (name, number) in pending.iter().zip(1..) {
             tell(Step::Begins { name, number, of });
             let began = Instant::now();
-            one(db, Way::Forth, name, &mut tell).await?;
+            one(db, history, Way::Forth, name, &mut tell).await?;
             let took = began.elapsed();
-            ledger::note(db, name, took).await?;
+            ledger::note(db, history, name, took).await?;
             tell(Step::Done(name, took));
         }
         if to.is_none() {
@@ -114,15 +130,23 @@ pub async fn apply_to(
 }
 
 /// Applies the next `steps` migrations.
-pub(crate) async fn advance(db: &DatabaseConnection, steps: u32) -> Result<(), Error> {
+pub(crate) async fn advance(
+    db: &DatabaseConnection,
+    history: &History,
+    steps: u32,
+) -> Result<(), Error> {
     as_owner(db).await?;
-    Migrator::up(db, Some(steps)).await.map_err(Error::Failed)
+    history.up(db, Some(steps)).await.map_err(Error::of_migration)
 }
 
 /// Takes the last `steps` migrations back, the newest first.
-pub(crate) async fn retreat(db: &DatabaseConnection, steps: u32) -> Result<(), Error> {
+pub(crate) async fn retreat(
+    db: &DatabaseConnection,
+    history: &History,
+    steps: u32,
+) -> Result<(), Error> {
     as_owner(db).await?;
-    Migrator::down(db, Some(steps)).await.map_err(Error::Failed)
+    history.down(db, Some(steps)).await.map_err(Error::of_migration)
 }
 
 /// How far back to go.
@@ -145,17 +169,18 @@ pub async fn revert(
     back: &Back,
     mut tell: impl FnMut(Step<'_>) + Send,
 ) -> Result<Vec<String>, Error> {
+    let history = &database.history;
     locked(database, async |db| {
         let applied = ledger::read(db).await?;
         let mut names: Vec<String> = applied.into_iter().map(|row| row.name).collect();
-        if let Standing::Ahead { unknown } = Standing::of(&names) {
+        if let Standing::Ahead { unknown } = history.standing(&names) {
             return Err(Error::Ahead { unknown });
         }
         names.reverse();
         match back {
             Back::Steps(steps) => names.truncate(*steps),
             Back::To(wanted) => {
-                let last = revision(wanted)?;
+                let last = history.revision(wanted)?;
                 names.retain(|name| *name > last);
             }
             Back::Base => {}
@@ -168,7 +193,7 @@ pub async fn revert(
         for (name, number) in names.iter().zip(1..) {
             tell(Step::Begins { name, number, of });
             let began = Instant::now();
-            one(db, Way::Back, name, &mut tell).await?;
+            one(db, history, Way::Back, name, &mut tell).await?;
             tell(Step::Done(name, began.elapsed()));
         }
         Ok(names)
@@ -186,47 +211,30 @@ enum Way {
 /// would stop the traffic behind it.
 async fn one(
     db: &DatabaseConnection,
+    history: &History,
     way: Way,
     name: &str,
     tell: &mut (impl FnMut(Step<'_>) + Send),
 ) -> Result<(), Error> {
     for attempt in 1.. {
-        if !lock::is_held(db).await? {
+        if !matches!(lock::is_held(db).await, Ok(true)) {
             return Err(Error::Interrupted { name: name.to_owned() });
         }
         let outcome = match way {
-            Way::Forth => Migrator::up(db, Some(1)).await,
-            Way::Back => Migrator::down(db, Some(1)).await,
+            Way::Forth => history.up(db, Some(1)).await,
+            Way::Back => history.down(db, Some(1)).await,
         };
         match outcome {
             Err(error) if is_locked(&error) && attempt < TRIES => tell(Step::Waits(name)),
-            outcome => return outcome.map_err(Error::Failed),
+            outcome => return outcome.map_err(Error::of_migration),
         }
         sleep(PAUSE).await;
     }
     Ok(())
 }
 
-/// SQLSTATE 55P03, `lock_not_available`.
+/// `lock_not_available` and `deadlock_detected` (PostgreSQL manual, appendix A): the traffic was in
+/// the way, and will not be for ever.
 pub(crate) fn is_locked(error: &DbErr) -> bool {
-    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) =
-        error
-    else {
-        return false;
-    };
-    error.as_database_error().is_some_and(|error| error.code().is_some_and(|code| code == "55P03"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_revision_is_found_by_its_name_or_by_a_part_of_it() {
-        let name = "m20261121_000018_lookups";
-        for wanted in [name, "lookups", "000018"] {
-            assert_eq!(revision(wanted).unwrap(), name, "{wanted}");
-        }
-        assert!(revision("m2026").is_err() && revision("no_such").is_err());
-    }
+    sqlstate(error).is_some_and(|code| ["55P03", "40P01"].contains(&&*code))
 }

@@ -151,10 +151,16 @@ impl Postgres {
     /// When the server refuses.
     pub fn migrated(&self, name: &str) -> Result<String> {
         self.execute(&format!("CREATE DATABASE {name}"))?;
-        let database =
-            brownie_migration::Database { url: self.url(name), wait: Duration::from_secs(10) };
+        let database = brownie_migration::Database::new(self.url(name), Duration::from_secs(10));
         block_on(async move { Ok(brownie_migration::apply(&database).await?) })?;
         Ok(self.url_as("brownie-server", name))
+    }
+
+    /// Returns where a program of the server's version is, such as `pg_dump`: beside `initdb`, of
+    /// which PATH may have only a link.
+    pub fn program(&self, name: &str) -> PathBuf {
+        let initdb = self.bin.join("initdb");
+        fs::canonicalize(&initdb).unwrap_or(initdb).with_file_name(name)
     }
 
     /// Opens a connection to a database in this cluster, as superuser.

@@ -137,7 +137,38 @@ async fn both_variants_become_ours_row_by_row_and_only_once() {
             Some(1),
             "there is nothing to adopt"
         );
+
+        // The end of the change-over: nothing of the original is left, and ours as it was.
+        let rows = "SELECT count(*) FROM incidents";
+        let incidents = number(&database, rows).await;
+        assert_eq!(adopt(&database, &["--finish"]).status.code(), Some(2), "without --yes");
+        let finish = adopt(&database, &["--finish", "--yes"]);
+        assert!(finish.status.success(), "{}", String::from_utf8_lossy(&finish.stderr));
+        assert_eq!(json(&finish)["finished"], true);
+        assert_eq!(json(&adopt(&database, &["--finish", "--yes"]))["finished"], false);
+        assert_eq!(number(&database, rows).await, incidents);
+        let drift = run("brownie-migrator", &["drift"], &[("DATABASE_URL", database.admin_url())]);
+        let drift = drift.unwrap();
+        let left = String::from_utf8_lossy(&drift.stdout);
+        assert_eq!(drift.status.code(), Some(0), "{left}");
     }
+}
+
+/// Its end cannot come before it.
+#[tokio::test]
+async fn what_was_not_adopted_cannot_be_finished() {
+    let database = original(&[ORIGINAL, ROWS]).await;
+    assert_eq!(json(&adopt(&database, &["--finish", "--yes"]))["finished"], false);
+    let client = database.connect().await;
+    client
+        .batch_execute("CREATE SCHEMA brownie_adoption; CREATE TABLE brownie_adoption.steps (name text); INSERT INTO brownie_adoption.steps VALUES ('moved')")
+        .await
+        .unwrap();
+    let output = adopt(&database, &["--finish", "--yes"]);
+    assert_eq!(output.status.code(), Some(1));
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(message.contains("has not come to its end"), "{message}");
+    assert_eq!(number(&database, "SELECT count(*) FROM public.incidents").await, 24_000);
 }
 
 /// Killed while it looks and while it copies, it ends as one that was let to.
@@ -178,7 +209,6 @@ async fn an_adoption_that_is_killed_goes_on_and_ends_the_same() {
                     )
                     .await
                     .unwrap();
-                // Between two transactions it would only connect again.
                 child.kill().unwrap();
                 child.wait().unwrap();
                 break;

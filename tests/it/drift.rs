@@ -23,7 +23,7 @@ fn stderr(output: &Output) -> String {
 }
 
 fn database(url: String) -> Database {
-    Database { url, wait: Duration::from_secs(10) }
+    Database::new(url, Duration::from_secs(10))
 }
 
 /// A cluster with one migrated database, `ours`.

@@ -16,7 +16,7 @@ async fn the_store_keeps_its_promises_on_the_embedded_engine() {
         .unwrap();
     let host = dir.path().display();
     let url = format!("postgres://postgres@localhost:5432/template1?host={host}&sslmode=disable");
-    let database = brownie_migration::Database { url: url.clone(), wait: Duration::from_secs(30) };
+    let database = brownie_migration::Database::new(&url, Duration::from_secs(30));
     let applied = brownie_migration::apply(&database).await.unwrap();
     assert_eq!(applied, brownie_migration::names());
     assert!(brownie_migration::apply(&database).await.unwrap().is_empty());

@@ -150,8 +150,7 @@ async fn a_cluster_that_loses_its_leader_loses_no_write() -> Result<()> {
         .batch_execute("CREATE DATABASE brownie")
         .await?;
     let admin_url = cluster.url("postgres", "brownie");
-    let database =
-        brownie_migration::Database { url: admin_url.clone(), wait: Duration::from_secs(30) };
+    let database = brownie_migration::Database::new(&admin_url, Duration::from_secs(30));
     brownie_migration::apply(&database).await?;
     connect(&admin_url)
         .await?

@@ -2,13 +2,14 @@
 
 use std::process::ExitCode;
 
-use brownie_adopt::{Outcome, Report, Resolve, apply, check};
+use brownie_adopt::{Outcome, Report, Resolve, apply, check, finish};
 use brownie_migration::Database;
 use clap::Args;
 
 /// Makes a database of Brownie 0.1 ours, in place. Exits with 3 when there are hazards that it was
 /// not told how to resolve; nothing is changed then.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Adopt {
     /// Only say what stands in the way and what would be done. This is what happens without --apply.
     #[arg(long, conflicts_with = "apply")]
@@ -16,6 +17,13 @@ pub(crate) struct Adopt {
     /// Do it. Killed at any moment, it goes on from there when run again.
     #[arg(long)]
     apply: bool,
+    /// Remove what was kept for the original's service: its views, and its tables with all rows as
+    /// they were.
+    #[arg(long, conflicts_with_all = ["apply", "check"], requires = "yes")]
+    finish: bool,
+    /// Yes: the original's service is gone for good, and its tables are in a backup.
+    #[arg(long, requires = "finish")]
+    yes: bool,
     /// How to resolve a kind of hazard. --check names them all.
     #[arg(long, value_name = "HAZARD=WAY")]
     resolve: Vec<Resolve>,
@@ -26,6 +34,16 @@ pub(crate) struct Adopt {
 
 impl Adopt {
     pub(crate) async fn run(self, database: &Database, json: bool) -> anyhow::Result<ExitCode> {
+        if self.finish {
+            let finished = finish(database).await?;
+            let sentence = if finished { "finished" } else { "nothing to do" };
+            if json {
+                println!("{}", serde_json::json!({"finished": finished}));
+            } else {
+                println!("{sentence}");
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
         let choices = self.resolve.into_iter().collect();
         if !self.apply {
             let report = check(database, &choices).await?;

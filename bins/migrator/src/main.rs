@@ -138,7 +138,7 @@ fn settings(wait: u64) -> Result<Database, String> {
     let log = LogSettings::read(&mut reader, false);
     reader.finish().map_err(|problems| problems.to_string())?;
     brownie_logging::start(&log.level, log.json);
-    Ok(Database { url: settings.url.expose().to_owned(), wait: Duration::from_secs(wait) })
+    Ok(Database::new(settings.url.expose(), Duration::from_secs(wait)))
 }
 
 /// Does what needs a database.

@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use brownie_domain::{Clock, SystemClock};
 
 /// Where the list of migrations ends in its file.
-const END_OF_LIST: &str = "        ]\n    }\n}\n\n/// Returns the names";
+const END_OF_LIST: &str = "    ]\n}\n\n/// The migrations of this release, as";
 
 /// Writes the two files of a migration and puts it on the list.
 pub(crate) fn create(name: &str, json: bool) -> anyhow::Result<ExitCode> {
@@ -36,7 +36,7 @@ pub(crate) fn create(name: &str, json: bool) -> anyhow::Result<ExitCode> {
     fs::write(&down, "-- Takes back what the other file adds, in the opposite order.\n")?;
     fs::write(
         &list,
-        text.replacen(END_OF_LIST, &format!("            \"{full}\",\n{END_OF_LIST}"), 1),
+        text.replacen(END_OF_LIST, &format!("        \"{full}\",\n{END_OF_LIST}"), 1),
     )?;
     if json {
         println!("{}", serde_json::json!({"name": full, "up": up, "down": down}));

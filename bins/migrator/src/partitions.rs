@@ -2,7 +2,7 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use brownie_migration::{Database, TimeTable, maintain};
+use brownie_migration::{Database, End, TimeTable, maintain};
 use clap::{Args, Subcommand};
 
 use crate::purge::age;
@@ -18,17 +18,23 @@ enum Command {
     /// Make the months to come, as far as they are missing; `up` does so, too.
     Create,
     /// Drop the months of a table that hold nothing younger, with all their rows.
-    Drop {
-        /// Which table: `audit_log`, `outbox` or `stats`.
-        #[arg(value_parser = table)]
-        table: TimeTable,
-        /// How old: a whole number and d, h or m, such as 90d.
-        #[arg(long, value_name = "AGE", value_parser = age)]
-        older_than: Duration,
-        /// Only say what would be dropped.
-        #[arg(long)]
-        dry_run: bool,
-    },
+    Drop(Old),
+    /// Make them tables of their own, called as before: to be copied to an archive, and dropped by
+    /// hand. Nobody reads them through the service any more; `drift` names them.
+    Detach(Old),
+}
+
+#[derive(Debug, Args)]
+struct Old {
+    /// Which table: `audit_log`, `outbox` or `stats`.
+    #[arg(value_parser = table)]
+    table: TimeTable,
+    /// How old: a whole number and d, h or m, such as 90d.
+    #[arg(long, value_name = "AGE", value_parser = age)]
+    older_than: Duration,
+    /// Only say which they are.
+    #[arg(long)]
+    dry_run: bool,
 }
 
 fn table(text: &str) -> Result<TimeTable, String> {
@@ -39,22 +45,25 @@ fn table(text: &str) -> Result<TimeTable, String> {
 
 impl Partitions {
     pub(crate) async fn run(&self, database: &Database, json: bool) -> anyhow::Result<ExitCode> {
-        let (retention, dry_run) = match &self.command {
-            Command::Create => (Vec::new(), false),
-            Command::Drop { table, older_than, dry_run } => (vec![(*table, *older_than)], *dry_run),
+        let (old, end, verb) = match &self.command {
+            Command::Create => (None, End::Drop, "dropped"),
+            Command::Drop(old) => (Some(old), End::Drop, "dropped"),
+            Command::Detach(old) => (Some(old), End::Detach, "detached"),
         };
-        let done = maintain(database, &retention, dry_run).await?;
+        let retention: Vec<_> = old.iter().map(|old| (old.table, old.older_than)).collect();
+        let dry_run = old.is_some_and(|old| old.dry_run);
+        let done = maintain(database, &retention, end, dry_run).await?;
         if json {
             let report = serde_json::json!({
-                "dry_run": dry_run, "made": done.made, "dropped": done.dropped,
+                "dry_run": dry_run, "made": done.made, verb: done.ended,
             });
             println!("{report}");
             return Ok(ExitCode::SUCCESS);
         }
-        let verb = if dry_run { "would drop" } else { "dropped" };
+        let would = if dry_run { "would be " } else { "" };
         done.made.iter().for_each(|name| println!("made {name}"));
-        done.dropped.iter().for_each(|name| println!("{verb} {name}"));
-        if done.made.is_empty() && done.dropped.is_empty() {
+        done.ended.iter().for_each(|name| println!("{would}{verb} {name}"));
+        if done.made.is_empty() && done.ended.is_empty() {
             println!("nothing to do");
         }
         Ok(ExitCode::SUCCESS)

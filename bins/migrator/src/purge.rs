@@ -4,7 +4,7 @@ use std::{process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use brownie_domain::{Clock, IdSource, RandomIds, RequestId, SystemClock};
-use brownie_migration::{Database, Maintained, TimeTable, maintain};
+use brownie_migration::{Database, End, Maintained, TimeTable, maintain};
 use brownie_persistence::{PoolOptions, Purged, Store, SystemContext};
 use chrono::TimeDelta;
 use clap::Args;
@@ -66,7 +66,7 @@ impl Purge {
         let maintained = if purged.stopped {
             Maintained::default()
         } else {
-            maintain(database, &self.retention(), self.dry_run).await?
+            maintain(database, &self.retention(), End::Drop, self.dry_run).await?
         };
         self.report(&purged, &maintained, json);
         let all = !purged.stopped && purged.left.is_empty();
@@ -78,7 +78,7 @@ impl Purge {
         let store = Store::new(&PoolOptions {
             max_connections: 1,
             role: Some("brownie-migrator".to_owned()),
-            ..PoolOptions::new(&database.url)
+            ..PoolOptions::new(database.url())
         })?;
         let now = SystemClock.now();
         let before = now
@@ -117,7 +117,7 @@ impl Purge {
                 "left": purged.left.iter().map(|(org_id, what, why)| serde_json::json!({
                     "org_id": org_id.to_string(), "what": what.to_string(), "why": why,
                 })).collect::<Vec<_>>(),
-                "partitions_made": maintained.made, "partitions_dropped": maintained.dropped,
+                "partitions_made": maintained.made, "partitions_dropped": maintained.ended,
             });
             println!("{report}");
             return;
@@ -128,7 +128,7 @@ impl Purge {
         if !self.dry_run {
             println!("{verb} {} kept answers and sessions whose time is over", purged.expired);
         }
-        for partition in &maintained.dropped {
+        for partition in &maintained.ended {
             println!("{verb} the partition {partition}");
         }
         for partition in &maintained.made {

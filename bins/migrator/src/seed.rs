@@ -42,7 +42,7 @@ pub(crate) async fn run(database: &Database, json: bool) -> anyhow::Result<ExitC
     let store = Store::new(&PoolOptions {
         max_connections: 1,
         role: Some("brownie-migrator".to_owned()),
-        ..PoolOptions::new(&database.url)
+        ..PoolOptions::new(database.url())
     })?;
     let (password, text) = Password::random()?;
     let password_hash = Passwords::new(1).hash(password).await?.into_stored();

@@ -71,7 +71,7 @@ async fn run(mut settings: Settings) -> Result<()> {
     })
     .await??;
     let url = database.url();
-    let applied = apply(&Database { url: url.clone(), wait: Duration::from_secs(30) }).await?;
+    let applied = apply(&Database::new(&url, Duration::from_secs(30))).await?;
     if !applied.is_empty() {
         eprintln!("applied {} migrations", applied.len());
     }

@@ -15,6 +15,9 @@ pub enum Error {
         /// What is not as it should be, in words.
         differences: Vec<String>,
     },
+    /// There is nothing to finish yet.
+    #[error("the adoption has not come to its end; run `adopt --apply` again first")]
+    Unfinished,
     /// Another adoption is at work.
     #[error("another `adopt` is at work on this database; wait for it")]
     Busy,

@@ -12,6 +12,8 @@
 //! 4. every table is compared with what was there: number of rows and a hash of what they hold;
 //! 5. views in `brownie_0_1` show ours as the original's service knows them, to read and to write.
 //!
+//! Once the original's service is gone, [`finish`] removes what was kept for it.
+//!
 //! What becomes what is said once, in `tables.rs`; what may be wrong with a row, in `hazard.rs`.
 //! Home teams and roles stay columns of the user, so no memberships are made.
 
@@ -19,6 +21,7 @@ mod columns;
 mod copy;
 mod error;
 mod find;
+mod finish;
 mod hazard;
 mod judge;
 mod report;
@@ -29,6 +32,7 @@ mod values;
 mod views;
 
 pub use error::Error;
+pub use finish::finish;
 pub use hazard::{Choices, Hazard, Resolve};
 pub use report::{Finding, Report};
 pub use run::{Compared, Outcome, apply, check};

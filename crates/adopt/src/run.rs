@@ -122,8 +122,7 @@ async fn locked(
     Ok(Outcome::Done { already: false, compared: compared(db).await? })
 }
 
-/// Begins a transaction, alone. Nothing is left to the session: when a connection breaks between two
-/// transactions, the pool makes another, and says nothing.
+/// Begins a transaction, alone.
 pub(crate) async fn transaction(db: &DatabaseConnection) -> Result<DatabaseTransaction, Error> {
     let transaction = db.begin().await?;
     transaction.execute_unprepared(SETTINGS).await?;
@@ -184,7 +183,7 @@ fn is_locked(error: &DbErr) -> bool {
     error.as_database_error().is_some_and(|error| error.code().is_some_and(|code| code == "55P03"))
 }
 
-async fn done(db: &DatabaseConnection, step: &str) -> Result<bool, DbErr> {
+pub(crate) async fn done(db: &impl ConnectionTrait, step: &str) -> Result<bool, DbErr> {
     if !is(db, &format!("to_regclass('{WORK}.steps') IS NOT NULL")).await? {
         return Ok(false);
     }

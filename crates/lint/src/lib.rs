@@ -57,8 +57,32 @@ pub struct Finding {
     pub advice: &'static str,
 }
 
+/// How deep parentheses may be nested. The parser calls itself for each, and has only so much stack.
+const DEEPEST: usize = 500;
+
+fn is_too_deep(sql: &str) -> bool {
+    let mut depth = 0_usize;
+    sql.bytes().any(|byte| {
+        match byte {
+            b'(' | b'[' => depth += 1,
+            b')' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth > DEEPEST
+    })
+}
+
 /// Judges a file. What it returns is in the order of the file; nothing is good.
 pub fn check(file: &File<'_>) -> Vec<Finding> {
+    if [Some(file.sql), file.down].into_iter().flatten().any(is_too_deep) {
+        return vec![Finding {
+            rule: Rule::Syntax,
+            line: 1,
+            column: 1,
+            message: format!("parentheses are nested more than {DEEPEST} deep"),
+            advice: Rule::Syntax.instead(),
+        }];
+    }
     let script = Script::read(file.name, file.sql);
     let mut found = script.unreadable();
     found.extend(script.missing_down(file.down));

@@ -167,3 +167,15 @@ fn a_table_that_may_have_been_there_or_comes_later_is_an_existing_one() {
     assert_eq!(check_pair(&format!("{made}{index}")), []);
     assert_eq!(rules(&check_pair(&format!("{index}{made}"))), ["index-not-concurrent"]);
 }
+
+/// The parser calls itself for each, and would end the program.
+#[test]
+fn what_is_nested_too_deep_is_a_finding() {
+    for depth in [501, 20_000, 1_000_000] {
+        let sql = format!("SELECT {}1{};", "(".repeat(depth), ")".repeat(depth));
+        let found = check(&File { name: "deep.sql", sql: &sql, down: None });
+        assert_eq!(rules(&found), ["syntax"], "{depth}");
+    }
+    let sql = format!("SELECT {}1{};", "(".repeat(400), ")".repeat(400));
+    assert!(check(&File { name: "deep.sql", sql: &sql, down: None }).is_empty());
+}

@@ -1,6 +1,9 @@
 //! `brownie-migrator`, as an init container runs it.
 
 mod commands;
+mod predecessors;
+mod refusals;
+mod traffic;
 
 use std::process::Output;
 
@@ -218,6 +221,29 @@ async fn months_are_made_ahead_and_dropped_when_they_are_old() {
     assert_eq!(text("SELECT make_partition('outbox', '2026-01-15')").await, "outbox_2026_01");
     client.batch_execute("RESET ROLE").await.unwrap();
     assert_eq!(text("SELECT tableoid::regclass::text FROM outbox").await, "outbox_2026_01");
+
+    // Detached, it is a table of its own, with its rows; and part of the whole again if one wants.
+    let detach = ["partitions", "detach", "outbox", "--older-than", "90d", "--json"];
+    let dry = migrate(database.admin_url(), &[&detach[..], &["--dry-run"]].concat());
+    assert!(stdout(&dry).contains("outbox_2026_01"), "{}", stderr(&dry));
+    assert_eq!(months().await.len(), 6, "a dry run detaches nothing");
+    let detached = migrate(database.admin_url(), &detach);
+    assert!(
+        stdout(&detached).contains(r#""detached":["outbox_2026_01"]"#),
+        "{}",
+        stdout(&detached)
+    );
+    assert_eq!(months().await.len(), 5);
+    assert_eq!(text("SELECT count(*)::text FROM outbox_2026_01").await, "1");
+    let drift = migrate(database.admin_url(), &["drift"]);
+    assert!(stdout(&drift).contains("outbox_2026_01"), "{}", stdout(&drift));
+    client
+        .batch_execute(
+            "ALTER TABLE outbox ATTACH PARTITION outbox_2026_01
+                 FOR VALUES FROM (lowest_id_at('2026-01-01')) TO (lowest_id_at('2026-02-01'))",
+        )
+        .await
+        .unwrap();
 
     let purge = |more: &[&str]| {
         let arguments = [&["purge", "--older-than", "30d", "--json"], more].concat();
