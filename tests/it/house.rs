@@ -10,6 +10,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("brownie-api", &["brownie-auth", "brownie-cache", "brownie-persistence"]),
     ("brownie-auth", &[]),
     ("brownie-cache", &[]),
+    ("brownie-certs", &[]),
     ("brownie-config", &[]),
     ("brownie-domain", &[]),
     ("brownie-lint", &[]),

@@ -55,7 +55,7 @@ const DB_SSL_MODE: Variable = Variable {
     secret: false,
     help: "verify-full, or disable for a database on this machine. What lies between them does not verify the server and is refused.",
 };
-const CERT_DIR: Variable = Variable {
+pub(crate) const CERT_DIR: Variable = Variable {
     name: "CERT_DIR",
     aliases: &["LOCAL_CERT_DIR"],
     default: Some("/certs"),

@@ -5,25 +5,37 @@
 //! together, so that nobody fixes one only to meet the next.
 
 mod cache;
+mod certs;
 mod database;
 mod oidc;
 mod reader;
 mod secret;
 mod service;
 mod tokens;
+mod vault;
 
 pub use cache::{CacheSettings, RedisSettings};
+pub use certs::{CertFiles, CertSettings};
 pub use database::DatabaseSettings;
 pub use oidc::{OidcSettings, is_private_way};
 pub use reader::{Problem, Problems, Reader, Variable};
-pub use secret::Secret;
+pub use secret::{Secret, SecretSource};
 pub use service::{LogSettings, ServiceSettings};
 pub use tokens::TokenSettings;
+pub use vault::{VaultAuth, VaultCertificates, VaultSettings};
 
 /// Every variable of every program, in the order of `env.example`.
 pub fn all_variables() -> Vec<&'static Variable> {
-    [database::VARIABLES, cache::VARIABLES, service::VARIABLES, tokens::VARIABLES, oidc::VARIABLES]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        database::VARIABLES,
+        certs::VARIABLES,
+        vault::VARIABLES,
+        cache::VARIABLES,
+        service::VARIABLES,
+        tokens::VARIABLES,
+        oidc::VARIABLES,
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, fs, str::FromStr, time::Duration};
 
-use crate::Secret;
+use crate::{Secret, SecretSource};
 
 /// A variable that a program reads.
 #[derive(Debug)]
@@ -121,23 +121,33 @@ impl Reader {
 
     /// Returns a secret, from the variable or from the file that `<NAME>_FILE` names.
     pub fn secret(&mut self, variable: &'static Variable) -> Option<Secret> {
+        let path = match self.secret_source(variable)? {
+            SecretSource::Text(secret) => return Some(secret),
+            SecretSource::File(path) => path,
+        };
+        match fs::read_to_string(&path) {
+            Ok(text) => Some(Secret::new(text.trim_end_matches(['\r', '\n']))),
+            Err(error) => {
+                let message = format!("cannot be read from {}: {error}", path.display());
+                self.problem(variable, message);
+                None
+            }
+        }
+    }
+
+    /// Returns where a secret is, for one that may be replaced while the program runs.
+    pub fn secret_source(&mut self, variable: &'static Variable) -> Option<SecretSource> {
         let file_variable = format!("{}_FILE", variable.name);
         let Some(path) = self.values.get(&file_variable).filter(|path| !path.is_empty()).cloned()
         else {
-            return self.text(variable).map(Secret::new);
+            return self.text(variable).map(|text| SecretSource::Text(Secret::new(text)));
         };
         if self.lookup(variable).is_some() {
             self.problem(variable, format!("is set twice: here and by {file_variable}"));
             return None;
         }
         self.effective.push((variable.name, format!("[secret, from {path}]")));
-        match fs::read_to_string(&path) {
-            Ok(text) => Some(Secret::new(text.trim_end_matches(['\r', '\n']))),
-            Err(error) => {
-                self.problem(variable, format!("cannot be read from {path}: {error}"));
-                None
-            }
-        }
+        Some(SecretSource::File(path.into()))
     }
 
     /// Notes that something is wrong with a variable.

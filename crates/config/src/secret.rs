@@ -16,6 +16,15 @@ impl Secret {
     }
 }
 
+/// Where a secret is that may be replaced while the program runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// Here.
+    Text(Secret),
+    /// In this file, which is read each time that the secret is needed.
+    File(std::path::PathBuf),
+}
+
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("[secret]")

@@ -37,6 +37,12 @@ pub const BUILD_INFO: &str = "brownie_build_info";
 pub const CACHE_OPERATIONS: &str = "brownie_cache_operations_total";
 /// Whether that state is where it should be.
 pub const CACHE_UP: &str = "brownie_cache_up";
+/// When certificates end.
+pub const CERTIFICATE_EXPIRY: &str = "brownie_certificate_expiry_timestamp_seconds";
+/// Whether the certificates in use are those that there are.
+pub const CERTIFICATE_REFUSED: &str = "brownie_certificate_refused";
+/// What came of looking for new certificates.
+pub const CERTIFICATE_RELOADS: &str = "brownie_certificate_reloads_total";
 /// Requests answered.
 pub const HTTP_REQUESTS: &str = "brownie_http_requests_total";
 /// How long answers took.
@@ -66,6 +72,24 @@ pub const CATALOGUE: &[Metric] = &[
         kind: Kind::Gauge,
         labels: &[],
         help: "0 while Redis is away and this instance answers by itself, otherwise 1.",
+    },
+    Metric {
+        name: CERTIFICATE_EXPIRY,
+        kind: Kind::Gauge,
+        labels: &["role"],
+        help: "When the certificates in use end, in seconds since 1970, by role: ca (the first of the bundle to end, of those that are not over), client and server (the first of the chain), crl (when the next revocation list is due).",
+    },
+    Metric {
+        name: CERTIFICATE_REFUSED,
+        kind: Kind::Gauge,
+        labels: &[],
+        help: "1 while new certificates cannot be read or used and those before them serve on, otherwise 0.",
+    },
+    Metric {
+        name: CERTIFICATE_RELOADS,
+        kind: Kind::Counter,
+        labels: &["outcome"],
+        help: "New certificates, by outcome: taken (they are in use) or refused (those before them serve on; counted once for each different reason).",
     },
     Metric {
         name: DB_CONNECTIONS,
