@@ -21,6 +21,7 @@ mod run;
 mod selftest;
 mod standing;
 mod steps;
+mod tunnel;
 
 use sea_orm_migration::prelude::*;
 
@@ -34,6 +35,7 @@ pub use run::{Database, Error, Report, apply, status};
 pub use selftest::{Finding, SelftestError, Tested, selftest};
 pub use standing::{LEDGER, Standing, WINDOW};
 pub use steps::{Back, Step, apply_to, pending, revert};
+pub use tunnel::TunnelError;
 
 macro_rules! sql_migrations {
     ($($name:literal,)+) => {

@@ -13,7 +13,10 @@ use std::{
 use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection, DbErr, RuntimeErr, sqlx};
 use tokio::time::{Instant, sleep};
 
-use crate::{Applied, History, Standing, apply_to, ledger, lock};
+use native_tls::TlsConnector;
+use url::Url;
+
+use crate::{Applied, History, Standing, TunnelError, apply_to, ledger, lock, tunnel::Tunnel};
 
 /// How long a statement of a migration waits for a lock: for so long the traffic behind it stands,
 /// which gives up after three seconds of its own (`DB_LOCK_TIMEOUT`). What it does then may take its
@@ -49,6 +52,16 @@ pub enum Error {
         "the database server refuses; are role, password, certificate and the database's name right?"
     )]
     Refused(#[source] DbErr),
+    /// It cannot be reached by TLS that is worth the name.
+    #[error(
+        "there is no trusted way to the database; see `brownie-migrator certs check --connect`"
+    )]
+    Tls(#[from] TunnelError),
+    /// The server ends the connection as soon as it has seen our certificate.
+    #[error(
+        "the database server does not accept our certificate ({0}); is it of the CA that the server believes, not expired, not revoked?"
+    )]
+    Certificate(String),
     /// Another migrator held the lock for all the time given.
     #[error("another migrator is still at work after {} s; wait for it, or give a longer --wait", waited.as_secs())]
     Busy {
@@ -128,6 +141,7 @@ pub enum Error {
 pub struct Database {
     pub(crate) url: String,
     pub(crate) wait: Duration,
+    pub(crate) tls: Option<TlsConnector>,
     pub(crate) history: History,
 }
 
@@ -142,13 +156,25 @@ impl Database {
     /// A database by its PostgreSQL URL, which sqlx reads; and how long to wait for a connection, and
     /// then for other migrators.
     pub fn new(url: impl Into<String>, wait: Duration) -> Self {
-        Self { url: url.into(), wait, history: History::shipped() }
+        Self { url: url.into(), wait, tls: None, history: History::shipped() }
     }
 
     /// The same, to be brought to other migrations than those of this release.
     #[must_use]
     pub fn with_history(self, history: History) -> Self {
         Self { history, ..self }
+    }
+
+    /// The same, through this connector, which decides how far the server is verified; unless the URL
+    /// says `sslmode=disable`. Without one sqlx's own TLS is used.
+    #[must_use]
+    pub fn with_tls(self, tls: TlsConnector) -> Self {
+        Self { tls: Some(tls), ..self }
+    }
+
+    /// Returns the connector, if there is one.
+    pub fn tls(&self) -> Option<&TlsConnector> {
+        self.tls.as_ref()
     }
 
     /// Returns the URL. It may hold a password.
@@ -186,18 +212,53 @@ impl Database {
         });
         let started = Instant::now();
         loop {
-            match sea_orm::Database::connect(options.clone()).await {
+            let source = match self.try_once(options.clone()).await {
                 Ok(db) => return Ok(db),
-                Err(error) if is_refusal(&error) => return Err(Error::Refused(error)),
-                Err(source) if started.elapsed() >= self.wait => {
-                    return Err(Error::Unreachable { waited: self.wait, source });
+                Err(Error::Database(error)) if is_refusal(&error) => {
+                    return Err(Error::Refused(error));
                 }
-                Err(error) => {
-                    tracing::info!(%error, "the database does not answer yet; waiting");
-                    sleep(Duration::from_millis(500)).await;
+                Err(Error::Database(error)) => error,
+                Err(Error::Tls(error @ TunnelError::Away { .. })) => {
+                    DbErr::Custom(brownie_logging::chain(&error))
                 }
+                Err(error) => return Err(error),
+            };
+            if started.elapsed() >= self.wait {
+                return Err(Error::Unreachable { waited: self.wait, source });
             }
+            tracing::info!(error = %source, "the database does not answer yet; waiting");
+            sleep(Duration::from_millis(500)).await;
         }
+    }
+
+    async fn try_once(&self, mut options: ConnectOptions) -> Result<DatabaseConnection, Error> {
+        let Some((host, port, tls)) = self.far_end() else {
+            return Ok(sea_orm::Database::connect(options).await?);
+        };
+        let tunnel = Tunnel::open(&host, port, tls).await?;
+        let socket = tunnel.directory().to_owned();
+        options.map_sqlx_postgres_opts(move |options| {
+            options.socket(&socket).ssl_mode(sqlx::postgres::PgSslMode::Disable)
+        });
+        sea_orm::Database::connect(options).await.map_err(|error| match tunnel.fault() {
+            Some(fault) => Error::Certificate(fault.to_owned()),
+            None => error.into(),
+        })
+    }
+
+    /// Returns where the server is, if the way there is by TLS of ours. A URL that cannot be read is
+    /// left to sqlx, whose message is about that.
+    fn far_end(&self) -> Option<(String, u16, TlsConnector)> {
+        let tls = self.tls.clone()?;
+        let url = Url::parse(&self.url).ok()?;
+        let is_plain = url.query_pairs().any(|(name, value)| {
+            (name == "sslmode" && value == "disable") || (name == "host" && value.starts_with('/'))
+        });
+        if is_plain {
+            return None;
+        }
+        let host = url.host_str()?.trim_start_matches('[').trim_end_matches(']').to_owned();
+        Some((host, url.port().unwrap_or(5432), tls))
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod chaos;
 mod client;
+mod database;
 mod issuer;
 mod pgbouncer;
 mod postgres;
@@ -17,9 +18,10 @@ mod world;
 
 pub use chaos::{ChaosProxy, Dice, Mode};
 pub use client::{Answer, Client, Stream};
+pub use database::{Database, TENANT_TABLES};
 pub use issuer::{Callback, Issuer, Manner, OpenBao, OpenBaoOptions, OpenBaoTokens};
 pub use pgbouncer::{PgBouncer, PoolMode};
-pub use postgres::{Database, Postgres, TENANT_TABLES};
+pub use postgres::Postgres;
 pub use redis::Redis;
 pub use service::{JWT_SECRET, Service, binary, run};
 pub use world::{Founded, new_agent_config, new_incident, new_stat, new_team, new_user};

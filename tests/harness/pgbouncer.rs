@@ -12,7 +12,10 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use crate::postgres::{as_user, unprivileged_user};
+use crate::{
+    Postgres,
+    postgres::{as_user, unprivileged_user},
+};
 
 /// How connections are shared out.
 #[derive(Debug, Clone, Copy)]
@@ -32,14 +35,15 @@ pub struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// Starts the `PgBouncer` of a version (`1.18` or `1.24`) before the PostgreSQL on a port.
+    /// Starts the `PgBouncer` of a version (`1.18` or `1.24`) before a PostgreSQL, which it reaches by
+    /// the socket. Its own clients show it their certificates.
     /// `prepared` is `max_prepared_statements`, which 1.18 does not have.
     ///
     /// # Errors
     /// When it is not installed or does not start.
     pub fn start(
         version: &str,
-        postgres: u16,
+        postgres: &Postgres,
         mode: PoolMode,
         prepared: Option<u32>,
     ) -> Result<Self> {
@@ -60,14 +64,21 @@ impl PgBouncer {
         };
         let prepared =
             prepared.map(|most| format!("max_prepared_statements = {most}\n")).unwrap_or_default();
+        let certs = postgres.certificates("server");
+        let certs = certs.display();
         let settings = dir.path().join("pgbouncer.ini");
         fs::write(
             &settings,
             format!(
-                "[databases]\n* = host=127.0.0.1 port={postgres}\n[pgbouncer]\n\
+                "[databases]\n* = host={} port={}\n[pgbouncer]\n\
                  listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
-                 auth_type = trust\nauth_file = {}\npool_mode = {mode}\ndefault_pool_size = 4\n\
+                 client_tls_sslmode = verify-full\nclient_tls_ca_file = {certs}/ca.crt\n\
+                 client_tls_cert_file = {certs}/server.crt\n\
+                 client_tls_key_file = {certs}/server.key\n\
+                 auth_type = cert\nauth_file = {}\npool_mode = {mode}\ndefault_pool_size = 4\n\
                  server_login_retry = 1\n{prepared}",
+                postgres.socket().display(),
+                postgres.port(),
                 users.display()
             ),
         )?;

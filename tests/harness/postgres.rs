@@ -1,4 +1,6 @@
-//! A private PostgreSQL: one cluster for the test process, one database for each test.
+//! A private PostgreSQL: one cluster for the test process, one database for each test. Our programs
+//! reach it by mutual TLS, each role with its own certificate and none with a password; the tests'
+//! own door is the socket.
 //!
 //! The server's programs are looked for in `BROWNIE_TEST_PG_BIN`, on PATH, and where Debian keeps
 //! them. PostgreSQL refuses to run as root, so a root's cluster runs as `postgres` or `nobody`.
@@ -17,7 +19,11 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use brownie_certs::dev::CLIENTS;
+use brownie_domain::{Clock, SystemClock};
 use tokio_postgres::NoTls;
+
+use crate::Database;
 
 /// What the server may leave out because nothing it holds need survive the machine.
 const FAST: &[&str] = &["fsync=off", "synchronous_commit=off", "full_page_writes=off"];
@@ -104,6 +110,7 @@ impl Postgres {
         let output = as_user(&mut initdb, owner).output().context("initdb")?;
         ensure!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
 
+        certify(&dir, owner)?;
         let port = crate::free_port()?;
         let keeper = keep(&bin, &dir, port, settings, owner)?;
         let postgres = Self { bin, dir, port, settings, keeper };
@@ -134,7 +141,7 @@ impl Postgres {
 
     fn wait_until_ready(&self) -> Result<()> {
         let deadline = Instant::now() + Duration::from_mins(1);
-        while let Err(error) = block_on(connect(self.url("postgres"))) {
+        while let Err(error) = block_on(enter(self.door("postgres", "postgres"))) {
             if Instant::now() > deadline {
                 let log = fs::read_to_string(self.dir.join("log")).unwrap_or_default();
                 bail!("PostgreSQL does not answer: {error:#}\n{log}");
@@ -168,7 +175,7 @@ impl Postgres {
     /// # Errors
     /// When the server refuses.
     pub async fn connect(&self, database: &str) -> Result<tokio_postgres::Client> {
-        connect(self.url(database)).await
+        enter(self.door("postgres", database)).await
     }
 
     /// Makes a migrated database of its own for a test.
@@ -192,12 +199,7 @@ impl Postgres {
         if let Err(error) = self.execute(&format!("CREATE DATABASE {name} {options}")) {
             panic!("no database for this test: {error:#}");
         }
-        Database {
-            postgres: self,
-            url: self.url_as("brownie-server", &name),
-            admin_url: self.url(&name),
-            name,
-        }
+        Database::new(self, name)
     }
 
     /// Runs SQL as superuser in the database `postgres`.
@@ -205,8 +207,8 @@ impl Postgres {
     /// # Errors
     /// What the server said.
     pub fn execute(&self, sql: &str) -> Result<()> {
-        let (url, sql) = (self.url("postgres"), sql.to_owned());
-        block_on(async move { Ok(connect(url).await?.batch_execute(&sql).await?) })
+        let (door, sql) = (self.door("postgres", "postgres"), sql.to_owned());
+        block_on(async move { Ok(enter(door).await?.batch_execute(&sql).await?) })
     }
 
     /// Returns the URL of a database in this cluster, for a superuser.
@@ -214,9 +216,32 @@ impl Postgres {
         self.url_as("postgres", database)
     }
 
-    /// Returns the URL of a database in this cluster, for a role.
+    /// Returns the directory of a role's certificates, as `CERT_DIR` wants it; `server` is the
+    /// server's, `ca` the authority's.
+    pub fn certificates(&self, role: &str) -> PathBuf {
+        self.dir.join("certs").join(role)
+    }
+
+    /// Returns the directory of its socket.
+    pub fn socket(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Returns the URL of a database in this cluster, for a role: by mutual TLS for those that have a
+    /// certificate, by the socket for others.
     pub fn url_as(&self, role: &str, database: &str) -> String {
-        format!("postgres://{role}@127.0.0.1:{}/{database}?sslmode=disable", self.port)
+        let (dir, port) = (self.dir.display(), self.port);
+        if !CLIENTS.contains(&role) {
+            return format!(
+                "postgres://{role}@localhost:{port}/{database}?host={dir}&sslmode=disable"
+            );
+        }
+        let certs = self.certificates(role);
+        let certs = certs.display();
+        format!(
+            "postgres://{role}@127.0.0.1:{port}/{database}?sslmode=verify-full\
+             &sslrootcert={certs}/ca.crt&sslcert={certs}/client.crt&sslkey={certs}/client.key"
+        )
     }
 
     /// Returns what the server has logged so far.
@@ -225,6 +250,13 @@ impl Postgres {
     /// When the log cannot be read.
     pub fn log(&self) -> Result<String> {
         Ok(String::from_utf8_lossy(&fs::read(self.dir.join("log"))?).into_owned())
+    }
+
+    /// Returns the tests' own way in.
+    pub(crate) fn door(&self, role: &str, database: &str) -> tokio_postgres::Config {
+        let mut config = tokio_postgres::Config::new();
+        config.host_path(&self.dir).port(self.port).user(role).dbname(database);
+        config
     }
 
     /// Returns the port that it listens on.
@@ -240,97 +272,35 @@ impl Drop for Postgres {
     }
 }
 
-/// A migrated database that is dropped with this value.
-#[derive(Debug)]
-pub struct Database {
-    postgres: &'static Postgres,
-    name: String,
-    url: String,
-    admin_url: String,
+/// Makes certificates, and the rules by which they open the cluster: those of `compose/postgres`, and
+/// a door for the tests.
+fn certify(dir: &Path, owner: Option<u32>) -> Result<()> {
+    let certs = dir.join("certs");
+    brownie_certs::dev::create(&certs, SystemClock.now())?;
+    let shipped =
+        |name: &str| fs::read_to_string(crate::root().join("compose/postgres").join(name));
+    fs::write(
+        dir.join("pg_hba.conf"),
+        format!("local all all trust\n{}", shipped("pg_hba.conf")?),
+    )?;
+    fs::write(dir.join("pg_ident.conf"), shipped("pg_ident.conf")?)?;
+    // The keeper removes all of it, and is not root.
+    for path in std::iter::once(certs.clone()).chain(below(&certs)?) {
+        chown(&path, owner, owner)?;
+    }
+    Ok(())
 }
 
-impl Database {
-    /// Returns its URL, for the role that serves.
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-
-    /// Returns its URL, for a superuser.
-    pub fn admin_url(&self) -> &str {
-        &self.admin_url
-    }
-
-    /// Returns its URL, for another role.
-    pub fn url_as(&self, role: &str) -> String {
-        self.postgres.url_as(role, &self.name)
-    }
-
-    /// Returns its URL through a proxy on another port.
-    pub fn url_via(&self, port: u16) -> String {
-        self.url.replace(&format!(":{}/", self.postgres.port), &format!(":{port}/"))
-    }
-
-    /// Opens a connection besides the one under test, as superuser.
-    ///
-    /// # Panics
-    /// When the server refuses.
-    pub async fn connect(&self) -> tokio_postgres::Client {
-        self.connect_as("postgres").await
-    }
-
-    /// Opens a connection besides the one under test, as a role.
-    ///
-    /// # Panics
-    /// When the server refuses.
-    pub async fn connect_as(&self, role: &str) -> tokio_postgres::Client {
-        match connect(self.url_as(role)).await {
-            Ok(client) => client,
-            Err(error) => panic!("no connection to the test's database: {error:#}"),
+fn below(dir: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            found.extend(below(&path)?);
         }
+        found.push(path);
     }
-}
-
-/// The tables of a migrated database that hold tenants' rows, and the column that says whose.
-pub const TENANT_TABLES: &str = "SELECT c.relname::text, a.attname::text
-    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
-    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
-      AND NOT c.relispartition
-      AND a.attname = CASE c.relname WHEN 'organizations' THEN 'id' ELSE 'org_id' END
-    ORDER BY c.relname";
-
-impl Database {
-    /// Returns all rows of an organization as text, table by table, to compare with later.
-    ///
-    /// # Panics
-    /// When the server refuses.
-    pub async fn rows_of(&self, org_id: uuid::Uuid) -> Vec<(String, String)> {
-        let client = self.connect().await;
-        let good = |outcome: Result<_, tokio_postgres::Error>| match outcome {
-            Ok(value) => value,
-            Err(error) => panic!("the rows cannot be read: {error}"),
-        };
-        let mut all = Vec::new();
-        for row in good(client.query(TENANT_TABLES, &[]).await) {
-            let (table, column): (String, String) = (row.get(0), row.get(1));
-            let sql = format!(
-                "SELECT coalesce(string_agg(to_jsonb(t)::text, E'\\n' ORDER BY t.id), '')
-                 FROM {table} t WHERE {column} = $1"
-            );
-            let rows = good(client.query(&sql, &[&org_id]).await);
-            all.push((table, rows.first().map(|row| row.get(0)).unwrap_or_default()));
-        }
-        all
-    }
-}
-
-impl Drop for Database {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            eprintln!("kept until the test process ends: {}", self.url);
-            return;
-        }
-        let _ = self.postgres.execute(&format!("DROP DATABASE {} WITH (FORCE)", self.name));
-    }
+    Ok(found)
 }
 
 /// Starts the server below a shell that ends it when our end of the pipe closes.
@@ -348,6 +318,20 @@ fn keep(bin: &Path, dir: &Path, port: u16, settings: &[&str], owner: Option<u32>
             "-c",
             &format!("unix_socket_directories={}", dir.display()),
         ])
+        .args(["-c", "ssl=on"])
+        .args(
+            [
+                ("ssl_ca_file", "certs/server/ca.crt"),
+                ("ssl_cert_file", "certs/server/server.crt"),
+                ("ssl_key_file", "certs/server/server.key"),
+                ("hba_file", "pg_hba.conf"),
+                ("ident_file", "pg_ident.conf"),
+            ]
+            .into_iter()
+            .flat_map(|(name, file)| {
+                ["-c".to_owned(), format!("{name}={}", dir.join(file).display())]
+            }),
+        )
         .args(settings.iter().flat_map(|setting| ["-c", setting]))
         .current_dir(dir)
         .stdin(Stdio::piped());
@@ -393,8 +377,8 @@ fn find_programs() -> Result<PathBuf> {
         .context("no initdb: install postgresql, or name its programs in BROWNIE_TEST_PG_BIN")
 }
 
-async fn connect(url: String) -> Result<tokio_postgres::Client> {
-    let (client, connection) = tokio_postgres::connect(&url, NoTls).await?;
+pub(crate) async fn enter(door: tokio_postgres::Config) -> Result<tokio_postgres::Client> {
+    let (client, connection) = door.connect(NoTls).await?;
     tokio::spawn(connection);
     Ok(client)
 }

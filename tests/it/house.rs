@@ -22,6 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "brownie-adopt",
             "brownie-auth",
+            "brownie-certs",
             "brownie-lint",
             "brownie-migration",
             "brownie-persistence",
@@ -34,6 +35,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "brownie-api",
             "brownie-auth",
             "brownie-cache",
+            "brownie-certs",
             "brownie-migration",
             "brownie-persistence",
         ],

@@ -10,7 +10,7 @@ fn visitor() -> SystemContext {
 }
 
 fn in_front(version: &str, mode: PoolMode, prepared: Option<u32>) -> PgBouncer {
-    PgBouncer::start(version, Postgres::shared().port(), mode, prepared).unwrap()
+    PgBouncer::start(version, Postgres::shared(), mode, prepared).unwrap()
 }
 
 fn store_behind(pooler: &PgBouncer, database: &Database) -> Store {

@@ -15,9 +15,11 @@ mod seed;
 mod selftest;
 mod standing;
 
-use std::{io, process::ExitCode, time::Duration};
+use std::{io, process::ExitCode, sync::Arc, time::Duration};
 
-use brownie_config::{DatabaseSettings, LogSettings, Reader};
+use brownie_certs::Keeper;
+use brownie_config::{CertSettings, DatabaseSettings, LogSettings, Reader};
+use brownie_domain::SystemClock;
 use brownie_migration::Database;
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -117,8 +119,11 @@ async fn main() -> ExitCode {
             .render(&mut io::stdout())
             .map(|()| ExitCode::SUCCESS)
             .map_err(Into::into),
-        command => match settings(args.wait) {
-            Ok(database) => on(command, &database, args.json).await,
+        command => match Settings::read() {
+            Ok(settings) => match settings.open(Duration::from_secs(args.wait)).await {
+                Ok(database) => on(command, &database, args.json).await,
+                Err(error) => Err(error),
+            },
             Err(problems) => {
                 eprintln!("brownie-migrator: {problems}");
                 return ExitCode::from(2);
@@ -131,14 +136,34 @@ async fn main() -> ExitCode {
     })
 }
 
-/// Reads the environment, and starts the log.
-fn settings(wait: u64) -> Result<Database, String> {
-    let mut reader = Reader::from_process();
-    let settings = DatabaseSettings::read(&mut reader, "brownie-migrator");
-    let log = LogSettings::read(&mut reader, false);
-    reader.finish().map_err(|problems| problems.to_string())?;
-    brownie_logging::start(&log.level, log.json);
-    Ok(Database::new(settings.url.expose(), Duration::from_secs(wait)))
+/// What the environment says.
+struct Settings {
+    database: DatabaseSettings,
+    certs: CertSettings,
+}
+
+impl Settings {
+    /// Reads them, and starts the log.
+    fn read() -> Result<Self, String> {
+        let mut reader = Reader::from_process();
+        let database = DatabaseSettings::read(&mut reader, "brownie-migrator");
+        let certs = CertSettings::read(&mut reader, "brownie-migrator");
+        let log = LogSettings::read(&mut reader, false);
+        reader.finish().map_err(|problems| problems.to_string())?;
+        brownie_logging::start(&log.level, log.json);
+        Ok(Self { database, certs })
+    }
+
+    /// Returns the database that they name, to be reached with their certificates.
+    async fn open(&self, wait: Duration) -> anyhow::Result<Database> {
+        let clock = Arc::new(SystemClock);
+        let keeper = Keeper::for_database(&self.database, &self.certs, clock).await?;
+        let database = Database::new(self.database.url.expose(), wait);
+        Ok(match keeper {
+            Some(keeper) => database.with_tls(keeper.current().connector().clone()),
+            None => database,
+        })
+    }
 }
 
 /// Does what needs a database.

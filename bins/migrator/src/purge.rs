@@ -5,7 +5,7 @@ use std::{process::ExitCode, time::Duration};
 use anyhow::Context;
 use brownie_domain::{Clock, IdSource, RandomIds, RequestId, SystemClock};
 use brownie_migration::{Database, End, Maintained, TimeTable, maintain};
-use brownie_persistence::{PoolOptions, Purged, Store, SystemContext};
+use brownie_persistence::{PoolOptions, Purged, Store, SystemContext, Tls};
 use chrono::TimeDelta;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
@@ -78,6 +78,7 @@ impl Purge {
         let store = Store::new(&PoolOptions {
             max_connections: 1,
             role: Some("brownie-migrator".to_owned()),
+            tls: database.tls().cloned().map(Tls::fixed),
             ..PoolOptions::new(database.url())
         })?;
         let now = SystemClock.now();

@@ -11,7 +11,7 @@ use brownie_domain::{
 };
 use brownie_migration::Database;
 use brownie_persistence::{
-    Error, NewConfig, NewIncident, PoolOptions, SignUp, Store, SystemContext, User,
+    Error, NewConfig, NewIncident, PoolOptions, SignUp, Store, SystemContext, Tls, User,
 };
 
 /// Whom the demo organization belongs to.
@@ -42,6 +42,7 @@ pub(crate) async fn run(database: &Database, json: bool) -> anyhow::Result<ExitC
     let store = Store::new(&PoolOptions {
         max_connections: 1,
         role: Some("brownie-migrator".to_owned()),
+        tls: database.tls().cloned().map(Tls::fixed),
         ..PoolOptions::new(database.url())
     })?;
     let (password, text) = Password::random()?;

@@ -2,15 +2,16 @@
 //!
 //! Exit codes: 0 stopped as told, 1 failed, 2 settings that cannot be used.
 
-use std::{process::ExitCode, time::Duration};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use brownie_api::{Deps, Listen, Schema, SchemaRule, Service, Settings};
-use brownie_config::{DatabaseSettings, LogSettings, Reader};
-use brownie_domain::RequestId;
+use brownie_certs::Keeper;
+use brownie_config::{CertSettings, DatabaseSettings, LogSettings, Reader};
+use brownie_domain::{RequestId, SystemClock};
 use brownie_metrics::Exporter;
 use brownie_migration::{LEDGER, Standing};
-use brownie_persistence::{PoolOptions, Store, SystemContext};
+use brownie_persistence::{PoolOptions, Store, SystemContext, Tls};
 use clap::Parser;
 use tokio::time::{Instant, sleep};
 
@@ -32,6 +33,7 @@ async fn main() -> ExitCode {
     let args = Args::parse();
     let mut reader = Reader::from_process();
     let database = DatabaseSettings::read(&mut reader, "brownie-server");
+    let certs = CertSettings::read(&mut reader, "brownie-server");
     let settings = Settings::read(&mut reader, true);
     let log = LogSettings::read(&mut reader, true);
     if args.print_config {
@@ -51,7 +53,7 @@ async fn main() -> ExitCode {
     for name in unknown {
         tracing::warn!(name, "nothing reads this variable; is it misspelt?");
     }
-    match run(database, settings, Duration::from_secs(args.wait)).await {
+    match run(database, certs, settings, Duration::from_secs(args.wait)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("brownie-server: {error:#}");
@@ -60,11 +62,19 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(database: DatabaseSettings, settings: Settings, wait: Duration) -> Result<()> {
+async fn run(
+    database: DatabaseSettings,
+    certs: CertSettings,
+    settings: Settings,
+    wait: Duration,
+) -> Result<()> {
     // Before anything else: a port in use is said at once, not after the wait for a database.
     let listen = Listen::on(&settings.service)?;
 
+    let exporter = Exporter::install().context("metrics cannot be recorded")?;
+    let keeper = Keeper::for_database(&database, &certs, Arc::new(SystemClock)).await?;
     let store = Store::new(&PoolOptions {
+        tls: keeper.map(by_certificates),
         max_connections: database.pool_size,
         acquire_timeout: database.pool_timeout,
         statement_timeout: database.statement_timeout,
@@ -74,12 +84,19 @@ async fn run(database: DatabaseSettings, settings: Settings, wait: Duration) -> 
     wait_for_schema(&store, wait).await?;
     check_footing(&store, database.allow_unwalled_role).await?;
 
-    let exporter = Exporter::install().context("metrics cannot be recorded")?;
     let schema = SchemaRule { ledger: LEDGER, judge };
     let deps = Deps::of(store, &settings, exporter, schema).await?;
     let service = Service::new(listen, deps);
     tracing::info!(address = %service.address()?, "serving");
     service.run().await.context("the service stopped")
+}
+
+/// Connections follow the certificates as they are replaced.
+fn by_certificates(keeper: Keeper) -> Tls {
+    Tls::new(move || {
+        let current = keeper.current();
+        (current.generation(), current.connector().clone())
+    })
 }
 
 /// Makes sure that nothing between us and the rows takes the walls down.

@@ -3,16 +3,18 @@
 use native_tls::{Certificate, Identity, Protocol, TlsConnector};
 use openssl::error::ErrorStack;
 
-use crate::{Fault, current::tls, material::Material};
+use crate::{Fault, Proof, current::tls, material::Material};
 
-/// Makes a connector: TLS 1.2 or newer, the server always verified. native-tls takes keys in PKCS#8
+/// Makes a connector: TLS 1.2 or newer, the server verified as far as it has to prove. native-tls takes keys in PKCS#8
 /// alone, so all are written anew as that, in memory.
 ///
 /// native-tls has no way to look at revocation lists: a server whose certificate was taken back is
 /// believed until that ends.
-pub(crate) fn of(material: &Material) -> Result<TlsConnector, Fault> {
+pub(crate) fn of(material: &Material, proof: Proof) -> Result<TlsConnector, Fault> {
     let mut builder = TlsConnector::builder();
     builder.min_protocol_version(Some(Protocol::Tlsv12));
+    builder.danger_accept_invalid_hostnames(proof != Proof::Name);
+    builder.danger_accept_invalid_certs(proof == Proof::Nothing);
     if let Some(ca) = &material.ca {
         // All of the bundle, and nobody else's.
         builder.disable_built_in_roots(true);

@@ -7,7 +7,7 @@ use native_tls::TlsConnector;
 use openssl::{error::ErrorStack, ssl::SslContext, x509::X509};
 
 use crate::{
-    Facts, Fault, Faults, Policy, Role,
+    Facts, Fault, Faults, Policy, Proof, Role,
     authority::Authorities,
     connector,
     facts::moment,
@@ -22,6 +22,7 @@ pub struct Current {
     material: Material,
     connector: TlsConnector,
     pub(crate) listener: Option<SslContext>,
+    proof: Proof,
     warnings: Vec<Fault>,
 }
 
@@ -72,12 +73,16 @@ impl Current {
         generation: u64,
     ) -> Result<Self, Faults> {
         let (material, warnings) = Material::judged(raw, policy, now)?;
-        let connector = connector::of(&material)?;
+        let proof = match (policy.proof, &material.ca) {
+            (Proof::Nothing, Some(_)) => Proof::Authority,
+            (proof, _) => proof,
+        };
+        let connector = connector::of(&material, proof)?;
         let listener = match &material.server {
             Some(server) => Some(listener::context(server, material.ca.as_ref())?),
             None => None,
         };
-        Ok(Self { generation, material, connector, listener, warnings })
+        Ok(Self { generation, material, connector, listener, proof, warnings })
     }
 
     /// Returns which generation this is: 1 for the first, one more for each that replaced another.
@@ -89,6 +94,11 @@ impl Current {
     /// any, and shows them our certificate if there is one.
     pub fn connector(&self) -> &TlsConnector {
         &self.connector
+    }
+
+    /// Returns what a server has to prove to [`connector`](Self::connector).
+    pub fn proof(&self) -> Proof {
+        self.proof
     }
 
     /// Returns what the certificates say of themselves: all authorities of the bundle, or a chain

@@ -13,6 +13,11 @@ use crate::VaultFault;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {
+    /// Nobody would vouch for the server.
+    #[error(
+        "sslmode=require without a CA verifies nothing; put ca.crt into CERT_DIR and use verify-full, or set DB_ALLOW_UNVERIFIED_SERVER=true"
+    )]
+    NoAuthority,
     /// What is needed is not there.
     #[error("{of} is not there")]
     Missing {

@@ -26,6 +26,7 @@
 mod authority;
 mod connector;
 mod current;
+mod database;
 pub mod dev;
 mod facts;
 mod fault;
@@ -48,6 +49,6 @@ pub use fetch::{FetchError, fetch};
 pub use inspect::{Inspected, Report, check, inspect};
 pub use keeper::Keeper;
 pub use listener::{Clients, acceptor, peer_name};
-pub use policy::{Need, Policy, Role};
+pub use policy::{Need, Policy, Proof, Role};
 pub use source::{PairPaths, Paths, Source};
 pub use vault::VaultFault;

@@ -27,6 +27,18 @@ pub enum Need {
     Always,
 }
 
+/// What a server has to prove to us. There is no way from one of these to a lesser one while a program
+/// runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    /// That an authority vouches for it by the name we called it.
+    Name,
+    /// That an authority of ours vouches for it, by whatever name.
+    Authority,
+    /// Nothing. Encrypted, and perhaps for somebody in between.
+    Nothing,
+}
+
 /// What a program needs of certificates, and how strict it is.
 #[derive(Debug, Clone)]
 pub struct Policy {
@@ -37,6 +49,8 @@ pub struct Policy {
     pub client: Need,
     /// What we show to clients.
     pub server: Need,
+    /// What servers have to prove.
+    pub proof: Proof,
     /// The CN that our client certificate must have.
     pub expected_cn: Option<String>,
     /// Whether what [may be a warning](Fault::may_be_a_warning) is a fault.
@@ -53,6 +67,7 @@ impl Policy {
             ca: Need::IfThere,
             client: Need::IfThere,
             server: Need::Never,
+            proof: Proof::Name,
             expected_cn: settings.expected_cn.clone(),
             strict: settings.strict,
             warn_within: TimeDelta::days(settings.warn_days.into()),

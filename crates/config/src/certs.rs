@@ -2,8 +2,15 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use crate::{Reader, SecretSource, Variable, VaultSettings, database::CERT_DIR, vault};
+use crate::{Reader, SecretSource, Variable, VaultSettings, vault};
 
+const CERT_DIR: Variable = Variable {
+    name: "CERT_DIR",
+    aliases: &["LOCAL_CERT_DIR"],
+    default: Some("/certs"),
+    secret: false,
+    help: "Where ca.crt, client.crt and client.key are, used as far as they exist; where this is set, ca.crt has to be there.",
+};
 const CERT_CA_CERT_FILE: Variable = Variable {
     name: "CERT_CA_CERT_FILE",
     aliases: &[],
@@ -83,6 +90,7 @@ const CERT_EXPIRY_WARNING_DAYS: Variable = Variable {
 };
 
 pub(crate) static VARIABLES: &[Variable] = &[
+    CERT_DIR,
     CERT_CA_CERT_FILE,
     CERT_CLIENT_CERT_FILE,
     CERT_CLIENT_KEY_FILE,
@@ -103,6 +111,8 @@ pub struct CertSettings {
     pub vault: Option<VaultSettings>,
     /// Where they are otherwise.
     pub files: CertFiles,
+    /// Whether somebody said where that is: then the authorities have to be there.
+    pub named: bool,
     /// The passphrase of encrypted keys.
     pub passphrase: Option<SecretSource>,
     /// Whether what may be a warning is an error.
@@ -136,9 +146,8 @@ impl CertSettings {
     /// Reads the settings, for a program whose certificate has the CN `role` unless told otherwise.
     /// What is wrong is a problem of `reader`'s.
     pub fn read(reader: &mut Reader, role: &str) -> Self {
-        // DatabaseSettings shows it.
-        let dir = reader.set(&CERT_DIR).or(CERT_DIR.default.map(str::to_owned));
-        let dir = PathBuf::from(dir.unwrap_or_default());
+        let named = [&CERT_DIR, &CERT_CA_CERT_FILE].iter().any(|it| reader.set(it).is_some());
+        let dir = PathBuf::from(reader.text(&CERT_DIR).unwrap_or_default());
         let mut path = |variable| dir.join(reader.text(variable).unwrap_or_default());
         let files = CertFiles {
             ca: path(&CERT_CA_CERT_FILE),
@@ -158,7 +167,7 @@ impl CertSettings {
         }
         let vault = vault::read(reader, role);
         let warn_days = days.unwrap_or(30);
-        Self { vault, files, passphrase, strict, expected_cn, reload, warn_days }
+        Self { vault, files, named, passphrase, strict, expected_cn, reload, warn_days }
     }
 }
 

@@ -1,10 +1,10 @@
 //! Which database.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use url::Url;
 
-use crate::{Reader, Secret, Variable};
+use crate::{Reader, Secret, SslMode, UrlFiles, Variable, ssl};
 
 const DATABASE_URL: Variable = Variable {
     name: "DATABASE_URL",
@@ -53,14 +53,7 @@ const DB_SSL_MODE: Variable = Variable {
     aliases: &[],
     default: Some("verify-full"),
     secret: false,
-    help: "verify-full, or disable for a database on this machine. What lies between them does not verify the server and is refused.",
-};
-pub(crate) const CERT_DIR: Variable = Variable {
-    name: "CERT_DIR",
-    aliases: &["LOCAL_CERT_DIR"],
-    default: Some("/certs"),
-    secret: false,
-    help: "Where ca.crt, client.crt and client.key are, used as far as they exist. With DB_HOST only.",
+    help: "As libpq's: verify-full; verify-ca, which does not look at the host's name; require, which is verify-ca where there is a CA and otherwise needs DB_ALLOW_UNVERIFIED_SERVER; disable for a database on this machine. allow and prefer would go on without encryption and are refused.",
 };
 const DB_POOL_SIZE: Variable = Variable {
     name: "DB_POOL_SIZE",
@@ -91,6 +84,13 @@ const DB_LOCK_TIMEOUT: Variable = Variable {
     help: "Seconds a statement may wait for another's lock.",
 };
 
+const DB_ALLOW_UNVERIFIED_SERVER: Variable = Variable {
+    name: "DB_ALLOW_UNVERIFIED_SERVER",
+    aliases: &[],
+    default: Some("false"),
+    secret: false,
+    help: "true lets sslmode=require without a CA stand: encrypted, and whoever is in between may be the one it is encrypted for.",
+};
 const DB_ALLOW_UNWALLED_ROLE: Variable = Variable {
     name: "DB_ALLOW_UNWALLED_ROLE",
     aliases: &[],
@@ -107,11 +107,11 @@ pub(crate) static VARIABLES: &[Variable] = &[
     DB_USER,
     DB_PASSWORD,
     DB_SSL_MODE,
-    CERT_DIR,
     DB_POOL_SIZE,
     DB_POOL_TIMEOUT,
     DB_STATEMENT_TIMEOUT,
     DB_LOCK_TIMEOUT,
+    DB_ALLOW_UNVERIFIED_SERVER,
     DB_ALLOW_UNWALLED_ROLE,
 ];
 
@@ -122,6 +122,12 @@ pub struct DatabaseSettings {
     pub url: Secret,
     /// The most connections to hold.
     pub pool_size: usize,
+    /// How much its server must prove.
+    pub ssl_mode: SslMode,
+    /// The certificates that the URL named.
+    pub ssl_files: UrlFiles,
+    /// Whether a server may go unverified.
+    pub allow_unverified_server: bool,
     /// How long to wait for a free connection.
     pub pool_timeout: Duration,
     /// How long a statement may run.
@@ -140,15 +146,22 @@ impl DatabaseSettings {
             Some(url) => Some(url),
             None => url_of_parts(reader, role),
         };
-        let url = url.map(|url| verified(reader, url));
         if url.is_none() {
             reader.problem(
                 &DATABASE_URL,
                 "must be set (postgres://user@host/database), or DB_HOST; brownie-standalone needs neither",
             );
         }
-        let mut settings =
-            Self { url: url.unwrap_or_else(|| Secret::new("")), ..Self::embedded(Secret::new("")) };
+        let mut settings = Self::embedded(Secret::new(""));
+        match url.map(ssl::split) {
+            Some(Ok((url, mode, files))) => {
+                (settings.url, settings.ssl_mode, settings.ssl_files) = (url, mode, files);
+            }
+            Some(Err(message)) => reader.problem(&DATABASE_URL, message),
+            None => {}
+        }
+        settings.allow_unverified_server =
+            reader.parse(&DB_ALLOW_UNVERIFIED_SERVER, "true or false").unwrap_or_default();
         settings.read_patience(reader);
         if let Some(size) = reader.parse::<usize>(&DB_POOL_SIZE, "a whole number") {
             if size == 0 {
@@ -165,6 +178,9 @@ impl DatabaseSettings {
     pub fn embedded(url: Secret) -> Self {
         Self {
             url,
+            ssl_mode: SslMode::Disable,
+            ssl_files: UrlFiles::default(),
+            allow_unverified_server: false,
             pool_size: 1,
             pool_timeout: Duration::from_secs(10),
             statement_timeout: Duration::from_secs(10),
@@ -186,30 +202,6 @@ impl DatabaseSettings {
     }
 }
 
-/// Makes sure that a URL says whether the server is verified, so that every driver understands the
-/// same: left out, it would mean `prefer` to one of them. What cannot be read is left to the driver,
-/// whose message is about the URL.
-fn verified(reader: &mut Reader, secret: Secret) -> Secret {
-    let Ok(mut url) = Url::parse(secret.expose()) else { return secret };
-    let parameter = |name: &str| {
-        url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
-    };
-    let is_socket = parameter("host").is_some_and(|host| host.starts_with('/'));
-    match parameter("sslmode").as_deref() {
-        Some("disable" | "verify-full") => return secret,
-        Some(other) => {
-            let message = format!(
-                "has sslmode={other}, which does not verify the server; use verify-full, or disable for a database on this machine"
-            );
-            reader.problem(&DATABASE_URL, message);
-            return secret;
-        }
-        None => {}
-    }
-    url.query_pairs_mut().append_pair("sslmode", if is_socket { "disable" } else { "verify-full" });
-    Secret::new(url)
-}
-
 /// Makes a URL of the `DB_*` variables, if `DB_HOST` is set.
 fn url_of_parts(reader: &mut Reader, role: &str) -> Option<Secret> {
     let host = reader.text(&DB_HOST)?;
@@ -218,7 +210,6 @@ fn url_of_parts(reader: &mut Reader, role: &str) -> Option<Secret> {
     let user = reader.text(&DB_USER).unwrap_or_else(|| role.to_owned());
     let password = reader.secret(&DB_PASSWORD);
     let ssl_mode = reader.text(&DB_SSL_MODE)?;
-    let certs = reader.text(&CERT_DIR)?;
     let mut url = Url::parse("postgres://localhost").ok()?;
     if url.set_host(Some(&host)).is_err() {
         reader.problem(&DB_HOST, format!("must be a host name, not {host:?}"));
@@ -229,16 +220,6 @@ fn url_of_parts(reader: &mut Reader, role: &str) -> Option<Secret> {
     let _ = url.set_password(password.as_ref().map(Secret::expose));
     url.set_path(&name);
     url.query_pairs_mut().append_pair("sslmode", &ssl_mode);
-    if ssl_mode != "disable" {
-        for (parameter, file) in
-            [("sslrootcert", "ca.crt"), ("sslcert", "client.crt"), ("sslkey", "client.key")]
-        {
-            let path = Path::new(&certs).join(file);
-            if path.exists() {
-                url.query_pairs_mut().append_pair(parameter, &path.to_string_lossy());
-            }
-        }
-    }
     Some(Secret::new(url))
 }
 
@@ -255,28 +236,22 @@ mod tests {
     #[test]
     fn the_parts_make_a_url() {
         assert_eq!(
-            url(&[("DB_HOST", "db"), ("DB_PASSWORD", "p@ss/word"), ("CERT_DIR", "/none")]),
+            url(&[("DB_HOST", "db"), ("DB_PASSWORD", "p@ss/word")]),
             "postgres://brownie-server:p%40ss%2Fword@db:5432/brownie_metadata?sslmode=verify-full"
         );
     }
 
     #[test]
-    fn every_url_says_whether_the_server_is_verified() {
-        assert_eq!(
-            url(&[("DATABASE_URL", "postgres://u@db/x")]),
-            "postgres://u@db/x?sslmode=verify-full"
-        );
-        let socket = "postgres://u@localhost/x?host=%2Frun%2Fpostgresql";
-        assert_eq!(url(&[("DATABASE_URL", socket)]), format!("{socket}&sslmode=disable"));
+    fn what_would_go_on_without_encryption_is_a_problem() {
         for values in [
-            [("DATABASE_URL", "postgres://u@db/x?sslmode=require"), ("A", "")],
+            [("DATABASE_URL", "postgres://u@db/x?sslmode=allow"), ("A", "")],
             [("DB_HOST", "db"), ("DB_SSL_MODE", "prefer")],
         ] {
             let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
             let mut reader = Reader::from_values(values.iter().map(own).collect());
             let _ = DatabaseSettings::read(&mut reader, "brownie-server");
             let problems = reader.finish().unwrap_err().to_string();
-            assert!(problems.contains("does not verify the server"), "{problems}");
+            assert!(problems.contains("goes on without encryption"), "{problems}");
         }
     }
 

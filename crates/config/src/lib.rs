@@ -11,6 +11,7 @@ mod oidc;
 mod reader;
 mod secret;
 mod service;
+mod ssl;
 mod tokens;
 mod vault;
 
@@ -21,6 +22,7 @@ pub use oidc::{OidcSettings, is_private_way};
 pub use reader::{Problem, Problems, Reader, Variable};
 pub use secret::{Secret, SecretSource};
 pub use service::{LogSettings, ServiceSettings};
+pub use ssl::{SslMode, UrlFiles};
 pub use tokens::TokenSettings;
 pub use vault::{VaultAuth, VaultCertificates, VaultSettings};
 

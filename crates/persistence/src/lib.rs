@@ -65,6 +65,7 @@ mod stats_summary;
 mod store;
 mod system;
 mod teams;
+mod tls;
 mod users;
 
 pub use admission::{KnownKey, TokenClaims};
@@ -97,4 +98,5 @@ pub use stats_summary::{Bucket, SummaryRequest};
 pub use store::{OrgTx, PoolOptions, Store};
 pub use system::{Account, SignUp, SystemScope};
 pub use teams::{NewTeam, Team, TeamPatch, Teams};
+pub use tls::Tls;
 pub use users::{NewUser, User, UserPatch, Users};

@@ -10,14 +10,17 @@ use crate::{
     events::Heart,
     principals::Principals,
     scope::Sources,
+    tls::Tls,
 };
 
 /// How to reach the database, and how long to be patient with it.
 #[derive(Clone)]
 pub struct PoolOptions {
     /// A PostgreSQL URL. `sslmode` is `verify-full` unless it says `disable`; `sslrootcert`,
-    /// `sslcert` and `sslkey` name PEM files.
+    /// `sslcert` and `sslkey` name PEM files, which are read once.
     pub url: String,
+    /// What encrypts, instead of the files that the URL names, unless that says `disable`.
+    pub tls: Option<Tls>,
     /// The most connections to hold. Embedded PostgreSQL has one.
     pub max_connections: usize,
     /// How long to wait for a free connection.
@@ -38,6 +41,7 @@ impl PoolOptions {
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
+            tls: None,
             max_connections: 10,
             acquire_timeout: Duration::from_secs(3),
             statement_timeout: Duration::from_secs(10),

@@ -4,24 +4,28 @@ use std::{fs, time::Duration};
 
 use native_tls::{Certificate, Identity, TlsConnector};
 use percent_encoding::percent_decode_str;
-use postgres_native_tls::MakeTlsConnector;
 use tokio_postgres::{Config, config::SslMode};
 use url::Url;
 
-use crate::{Error, Result};
+use crate::{Error, PoolOptions, Result, Tls};
 
 /// Where to connect, and with what certificates.
 #[derive(Clone)]
 pub(super) struct Target {
     pub(super) config: Config,
     /// None when the URL says `sslmode=disable`, or for a Unix socket.
-    pub(super) tls: Option<MakeTlsConnector>,
+    pub(super) tls: Option<Tls>,
+}
+
+/// Reads where to connect. What the options bring to encrypt with comes before the URL's files.
+pub(super) fn target(options: &PoolOptions) -> Result<Target> {
+    of_url(&options.url, options.tls.clone())
 }
 
 /// Reads a PostgreSQL URL. Of libpq's `sslmode`s only two: `verify-full`, which is the default,
 /// and `disable`. What lies between them encrypts without knowing to whom. `host=/directory` means a
 /// Unix socket there instead of the URL's host.
-pub(super) fn target(url: &str) -> Result<Target> {
+fn of_url(url: &str, tls: Option<Tls>) -> Result<Target> {
     let url = Url::parse(url).map_err(|error| {
         settings(format!(
             "the database URL cannot be read ({error}); it looks like postgres://user@host:5432/database, or postgres://user@localhost/database?host=/run/postgresql for a socket"
@@ -91,7 +95,11 @@ pub(super) fn target(url: &str) -> Result<Target> {
         .keepalives_idle(Duration::from_secs(5))
         .keepalives_interval(Duration::from_secs(1))
         .keepalives_retries(3);
-    let tls = if encrypted { Some(tls_connector(root_cert, cert, key)?) } else { None };
+    let tls = match tls {
+        _ if !encrypted => None,
+        Some(tls) => Some(tls),
+        None => Some(Tls::fixed(tls_connector(root_cert, cert, key)?)),
+    };
     Ok(Target { config, tls })
 }
 
@@ -104,7 +112,7 @@ fn tls_connector(
     root_cert: Option<String>,
     cert: Option<String>,
     key: Option<String>,
-) -> Result<MakeTlsConnector> {
+) -> Result<TlsConnector> {
     let mut builder = TlsConnector::builder();
     if let Some(path) = root_cert {
         // Our own CA, all certificates of its bundle, and nobody else's.
@@ -127,9 +135,7 @@ fn tls_connector(
         (None, None) => {}
         _ => return Err(settings("sslcert and sslkey belong together; one is missing".to_owned())),
     }
-    let connector =
-        builder.build().map_err(|error| settings(format!("TLS cannot be set up: {error}")))?;
-    Ok(MakeTlsConnector::new(connector))
+    builder.build().map_err(|error| settings(format!("TLS cannot be set up: {error}")))
 }
 
 fn read(path: &str) -> Result<Vec<u8>> {
@@ -143,6 +149,10 @@ fn settings(message: String) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn target(url: &str) -> Result<Target> {
+        of_url(url, None)
+    }
 
     fn refusal(url: &str) -> String {
         target(url).err().map(|error| error.to_string()).unwrap_or_default()

@@ -10,11 +10,12 @@ use std::{
 use brownie_domain::OrganizationId;
 use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
 use deadpool_postgres::ClientWrapper;
+use postgres_native_tls::MakeTlsConnector;
 use tokio::{runtime::Handle, time::timeout};
 use tokio_postgres::NoTls;
 
 use super::connect::Target;
-use crate::{Error, PoolOptions, Result};
+use crate::{Error, PoolOptions, Result, Tls};
 
 /// How long an idle connection is trusted without asking.
 const TRUSTED_IDLE: Duration = Duration::from_secs(5);
@@ -33,6 +34,8 @@ pub(crate) struct Connection {
     /// When it last answered. The pool only knows when it was last lent.
     answered: Mutex<Instant>,
     tenant: Mutex<Tenant>,
+    /// With which generation of certificates it was opened.
+    generation: u64,
 }
 
 /// Whom a session reads for, as far as we were told by the server.
@@ -105,10 +108,17 @@ impl Connector {
 
     /// Opens a connection with nothing set.
     pub(super) async fn connect(&self) -> Result<ClientWrapper, tokio_postgres::Error> {
+        Ok(self.connect_now().await?.0)
+    }
+
+    /// The same, and tells with which generation of certificates.
+    async fn connect_now(&self) -> Result<(ClientWrapper, u64), tokio_postgres::Error> {
         let Target { config, tls } = &self.target;
+        let tls = tls.as_ref().map(Tls::now);
+        let generation = tls.as_ref().map_or(0, |(generation, _)| *generation);
         let (client, task) = match tls {
-            Some(tls) => {
-                let (client, connection) = config.connect(tls.clone()).await?;
+            Some((_, tls)) => {
+                let (client, connection) = config.connect(MakeTlsConnector::new(tls)).await?;
                 (client, tokio::spawn(async move { drop(connection.await) }))
             }
             None => {
@@ -116,7 +126,7 @@ impl Connector {
                 (client, tokio::spawn(async move { drop(connection.await) }))
             }
         };
-        Ok(ClientWrapper::new(client, task))
+        Ok((ClientWrapper::new(client, task), generation))
     }
 
     /// Tells whether others of its age have been found dead. Each of them would cost the wait
@@ -130,11 +140,11 @@ impl Connector {
 impl Connector {
     /// Opens a connection that is ready for work.
     pub(super) async fn open(&self) -> Result<Connection> {
-        let client = self.connect().await?;
+        let (client, generation) = self.connect_now().await?;
         client.batch_execute(&self.session).await?;
         let backend = client.query_one("SELECT pg_backend_pid()", &[]).await?.try_get(0)?;
         let (answered, tenant) = (Mutex::new(Instant::now()), Mutex::new(Tenant::Is(None)));
-        Ok(Connection { client, backend, answered, tenant })
+        Ok(Connection { client, backend, answered, tenant, generation })
     }
 
     /// Makes sure that a connection which has rested is still good.
@@ -142,6 +152,9 @@ impl Connector {
         let rested = connection.rested();
         if connection.is_closed() {
             return Err(RecycleError::message("closed"));
+        }
+        if self.target.tls.as_ref().is_some_and(|tls| tls.now().0 != connection.generation) {
+            return Err(RecycleError::message("opened with certificates that were replaced since"));
         }
         if self.is_suspect(rested) {
             return Err(RecycleError::message("rested since before the network fell silent"));

@@ -70,7 +70,7 @@ impl Engine {
         let runtime = Handle::try_current().map_err(|_| {
             Error::Settings("a store is made inside a tokio runtime that outlives it".to_owned())
         })?;
-        let target = connect::target(&options.url)?;
+        let target = connect::target(options)?;
         let connector = Arc::new(Connector::new(target, options, runtime.clone()));
         let pool = Pool::builder(Maker(Arc::clone(&connector)))
             .max_size(options.max_connections)

@@ -1,0 +1,132 @@
+//! The way to a server by TLS of ours.
+//!
+//! sqlx knows one CA of a bundle, believes the machine's besides, and takes keys in one form only. So
+//! it is given a socket in a directory that only we may enter, and what it says there is carried to
+//! the server through a connector that knows better. One connection passes and no second: with a
+//! connection goes the lock that keeps migrators apart, so a pool must not quietly make another.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use native_tls::TlsConnector;
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
+    net::{TcpStream, UnixListener},
+    time::timeout,
+};
+use tokio_native_tls::TlsStream;
+
+/// How long each step on the way may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// PostgreSQL's question whether a server speaks TLS (manual, section 53.7, `SSLRequest`).
+const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
+
+/// Why there is no way to the server.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TunnelError {
+    /// Nobody is there, or not yet.
+    #[error("{address} does not answer")]
+    Away {
+        /// Where.
+        address: String,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// It speaks no TLS. We speak nothing else.
+    #[error(
+        "{address} offers no TLS, and without it nothing is sent; see ssl in its postgresql.conf"
+    )]
+    NoTls {
+        /// Where.
+        address: String,
+    },
+    /// It is not whom we take it for, or does not believe us.
+    #[error("{address} and we do not trust each other")]
+    Untrusted {
+        /// Where.
+        address: String,
+        /// What OpenSSL says.
+        #[source]
+        source: native_tls::Error,
+    },
+}
+
+/// An open way, for one connection.
+#[derive(Debug)]
+pub(crate) struct Tunnel {
+    dir: TempDir,
+    fault: Arc<OnceLock<String>>,
+}
+
+impl Tunnel {
+    /// Opens it as far as the server's TLS. `connector` decides how far that is verified.
+    pub(crate) async fn open(
+        host: &str,
+        port: u16,
+        connector: TlsConnector,
+    ) -> Result<Self, TunnelError> {
+        let address = format!("{host}:{port}");
+        let away = |source| TunnelError::Away { address: address.clone(), source };
+        let stream = limited(TcpStream::connect((host, port))).await.map_err(away)?;
+        stream.set_nodelay(true).map_err(away)?;
+        let mut stream = stream;
+        let mut answer = [0];
+        limited(async {
+            stream.write_all(&SSL_REQUEST).await?;
+            stream.read_exact(&mut answer).await
+        })
+        .await
+        .map_err(away)?;
+        if &answer != b"S" {
+            return Err(TunnelError::NoTls { address });
+        }
+        let connector = tokio_native_tls::TlsConnector::from(connector);
+        let far = match timeout(PATIENCE, connector.connect(host, stream)).await {
+            Ok(Ok(far)) => far,
+            Ok(Err(source)) => return Err(TunnelError::Untrusted { address, source }),
+            Err(_) => return Err(away(io::ErrorKind::TimedOut.into())),
+        };
+        // Mode 0700: whoever could enter would be let in as us.
+        let dir = tempfile::Builder::new().prefix("brownie-").tempdir().map_err(away)?;
+        let near = UnixListener::bind(dir.path().join(socket_name(port))).map_err(away)?;
+        let fault = Arc::new(OnceLock::new());
+        drop(tokio::spawn(carry(near, far, Arc::clone(&fault))));
+        Ok(Self { dir, fault })
+    }
+
+    /// Returns the directory in which a driver finds the socket.
+    pub(crate) fn directory(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Returns what the server's TLS said after the handshake, which is where it refuses a client's
+    /// certificate (RFC 8446, section 4.4.2.4).
+    pub(crate) fn fault(&self) -> Option<&str> {
+        self.fault.get().map(String::as_str)
+    }
+}
+
+/// How PostgreSQL calls the socket of a port.
+fn socket_name(port: u16) -> PathBuf {
+    format!(".s.PGSQL.{port}").into()
+}
+
+async fn carry(near: UnixListener, mut far: TlsStream<TcpStream>, fault: Arc<OnceLock<String>>) {
+    let Ok((mut one, _)) = near.accept().await else { return };
+    drop(near);
+    if let Err(error) = copy_bidirectional(&mut one, &mut far).await {
+        let _ = fault.set(error.to_string());
+    }
+}
+
+async fn limited<T>(step: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    timeout(PATIENCE, step).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
