@@ -1,0 +1,11 @@
+//! Certificates under test: real files, real handshakes, a real PostgreSQL and a real OpenBao.
+
+#![expect(clippy::unwrap_used, reason = "in a test it is how a promise is found broken")]
+
+mod faults;
+mod made;
+mod postgres;
+mod rotation;
+mod tls;
+mod vault;
+mod world;

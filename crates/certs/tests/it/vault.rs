@@ -1,0 +1,391 @@
+//! A real OpenBao: what it holds, what it issues, and how it fails.
+
+use std::{
+    fs,
+    net::TcpListener,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use brownie_certs::{Keeper, Role, Source, check};
+use brownie_config::{Secret, SecretSource, VaultAuth, VaultCertificates, VaultSettings};
+use brownie_domain::SystemClock;
+use serde_json::{Value, json};
+
+use crate::world::{self, Ca, Dir, key_pem, mutual, pem};
+
+const ROOT: &str = "root";
+
+/// A running OpenBao.
+struct Bao {
+    child: Child,
+    address: String,
+    http: reqwest::Client,
+    dir: tempfile::TempDir,
+}
+
+impl Bao {
+    async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    async fn start_with(arguments: &[&str]) -> Self {
+        let program = PathBuf::from("/var/tmp/brownie-parts/tools/bao");
+        assert!(program.exists(), "OpenBao is not there: run tests/install.sh");
+        let dir = tempfile::tempdir().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut command = Command::new(program);
+        command
+            .args(["server", "-dev", "-dev-no-store-token"])
+            .arg(format!("-dev-root-token-id={ROOT}"))
+            .arg(format!("-dev-listen-address=127.0.0.1:{port}"))
+            .args(arguments);
+        let is_tls = arguments.contains(&"-dev-tls");
+        if is_tls {
+            command.arg("-dev-tls-cert-dir").arg(dir.path());
+        }
+        command.env_clear().env("HOME", dir.path()).stdin(Stdio::null()).stdout(Stdio::null());
+        let child =
+            command.stderr(fs::File::create(dir.path().join("log")).unwrap()).spawn().unwrap();
+        let scheme = if is_tls { "https" } else { "http" };
+        let http = reqwest::Client::builder().no_proxy().tls_danger_accept_invalid_certs(true);
+        let http = http.build().unwrap();
+        let bao = Self { child, address: format!("{scheme}://127.0.0.1:{port}"), http, dir };
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            let health = bao.http.get(format!("{}/v1/sys/health", bao.address)).send().await;
+            if health.is_ok_and(|answer| answer.status().is_success()) {
+                return bao;
+            }
+            let log = || fs::read_to_string(bao.dir.path().join("log")).unwrap_or_default();
+            assert!(Instant::now() < deadline, "OpenBao does not start:\n{}", log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn post(&self, path: &str, body: Value) -> Value {
+        let request = self.http.post(format!("{}/v1/{path}", self.address));
+        let answer = request.header("X-Vault-Token", ROOT).json(&body).send().await.unwrap();
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        assert!(status.is_success(), "{path}: {status} {text}");
+        serde_json::from_str(&text).unwrap_or_default()
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let request = self.http.get(format!("{}/v1/{path}", self.address));
+        request.header("X-Vault-Token", ROOT).send().await.unwrap().json().await.unwrap()
+    }
+
+    async fn delete(&self, path: &str) {
+        let request = self.http.delete(format!("{}/v1/{path}", self.address));
+        assert!(request.header("X-Vault-Token", ROOT).send().await.unwrap().status().is_success());
+    }
+
+    /// Lets those with a policy read the secret and issue certificates.
+    async fn allow(&self) {
+        let policy = r#"
+            path "secret/data/brownie/*" { capabilities = ["read"] }
+            path "pki/issue/brownie" { capabilities = ["update"] }"#;
+        self.post("sys/policies/acl/brownie", json!({"policy": policy})).await;
+    }
+
+    /// Returns a token that lives so long, and may be renewed.
+    async fn token(&self, ttl: &str, policies: &[&str]) -> String {
+        let wish = json!({"ttl": ttl, "policies": policies, "renewable": true, "no_parent": true});
+        let answer = self.post("auth/token/create", wish).await;
+        answer["auth"]["client_token"].as_str().unwrap().to_owned()
+    }
+
+    /// Puts certificates into the secret.
+    async fn put(&self, ca: &Ca, pack: impl Fn(String) -> String) {
+        let client = ca.client("brownie-server");
+        let data = json!({"data": {
+            "ca_cert": pack(ca.pem()),
+            "client_cert": pack(pem(&client.certificate)),
+            "client_key": pack(key_pem(&client.key)),
+        }});
+        self.post("secret/data/brownie/certs", data).await;
+    }
+
+    /// Issues certificates that live at most a minute.
+    async fn pki(&self) {
+        self.post("sys/mounts/pki", json!({"type": "pki"})).await;
+        let root =
+            json!({"common_name": "root", "ttl": "8760h", "key_type": "ec", "key_bits": 256});
+        self.post("pki/root/generate/internal", root).await;
+        let role = json!({
+            "allow_any_name": true, "enforce_hostnames": false, "client_flag": true,
+            "server_flag": false, "max_ttl": "60s", "key_type": "ec", "key_bits": 256,
+        });
+        self.post("pki/roles/brownie", role).await;
+    }
+
+    fn settings(&self, token: &str, certificates: VaultCertificates) -> VaultSettings {
+        VaultSettings {
+            address: self.address.parse().unwrap(),
+            ca_file: None,
+            namespace: None,
+            timeout: Duration::from_secs(2),
+            auth: VaultAuth::Token(SecretSource::Text(Secret::new(token))),
+            certificates,
+        }
+    }
+}
+
+impl Drop for Bao {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn kv2(path: &str) -> VaultCertificates {
+    VaultCertificates::Kv2 { path: path.to_owned() }
+}
+
+fn pki(ttl: &str) -> VaultCertificates {
+    VaultCertificates::Pki {
+        mount: "pki".to_owned(),
+        role: "brownie".to_owned(),
+        common_name: "brownie-server".to_owned(),
+        ttl: Some(ttl.to_owned()),
+        ca_file: None,
+    }
+}
+
+async fn start(settings: &VaultSettings) -> Result<Keeper, String> {
+    let source = Source::vault(settings).map_err(|fault| fault.to_string())?;
+    let source = source.every(Duration::from_millis(100));
+    let started = Keeper::start(source, mutual(), world::clock()).await;
+    started.map_err(|faults| faults.to_string())
+}
+
+#[tokio::test]
+async fn a_secret_is_found_by_any_form_of_its_path_packed_or_not() {
+    let bao = Bao::start().await;
+    let (ca, packed) = (Ca::new("ca"), |text: String| STANDARD.encode(text));
+    for path in ["secret/brownie/certs", "secret/data/brownie/certs", "brownie/certs"] {
+        for is_packed in [false, true] {
+            bao.put(&ca, |text| if is_packed { packed(text) } else { text }).await;
+            let keeper = start(&bao.settings(ROOT, kv2(path))).await.unwrap();
+            let facts = keeper.current().facts(Role::Client);
+            assert_eq!(facts[0].common_name.as_deref(), Some("brownie-server"), "{path}");
+        }
+    }
+    // A new version is a new generation.
+    let keeper = start(&bao.settings(ROOT, kv2("brownie/certs"))).await.unwrap();
+    let mut told = keeper.subscribe();
+    bao.put(&ca, packed).await;
+    tokio::time::timeout(Duration::from_secs(3), told.changed()).await.unwrap().unwrap();
+    assert_eq!(keeper.current().generation(), 2);
+    // What is taken away there serves on here.
+    bao.delete("secret/data/brownie/certs").await;
+    let faults = keeper.reload().await.unwrap_err();
+    assert_eq!(faults.to_string(), "Vault has nothing at secret/data/brownie/certs");
+    assert_eq!(keeper.current().generation(), 2);
+}
+
+#[tokio::test]
+async fn what_vault_does_not_give_is_named() {
+    let bao = Bao::start().await;
+    bao.allow().await;
+    bao.put(&Ca::new("ca"), |text| text).await;
+    let allowed = bao.token("1h", &["brownie"]).await;
+    let other = bao.token("1h", &["default"]).await;
+    assert!(start(&bao.settings(&allowed, kv2("secret/brownie/certs"))).await.is_ok());
+    let said = async |token: &str, path| start(&bao.settings(token, kv2(path))).await.unwrap_err();
+    assert!(
+        said("hvs.wrong", "secret/brownie/certs")
+            .await
+            .starts_with("Vault does not know our token")
+    );
+    let denied = "Vault's policy does not let us use secret/data/brownie/certs; it needs";
+    assert!(said(&other, "secret/brownie/certs").await.starts_with(denied));
+    assert_eq!(
+        said(&allowed, "secret/brownie/none").await,
+        "Vault has nothing at secret/data/brownie/none"
+    );
+    assert!(
+        said("two\nlines", "x")
+            .await
+            .starts_with("Vault cannot be asked: the token holds what no header")
+    );
+    bao.post("secret/data/brownie/odd", json!({"data": {"ca_cert": 7, "client_key": "a secret"}}))
+        .await;
+    assert!(said(ROOT, "secret/brownie/odd").await.ends_with("its field ca_cert is not a text"));
+    bao.post("secret/data/brownie/odd", json!({"data": {"client_key": "hunter2"}})).await;
+    let odd = said(ROOT, "secret/brownie/odd").await;
+    assert!(
+        odd.contains(
+            "the field client_key of Vault's secret/data/brownie/odd holds no private key in PEM"
+        ),
+        "{odd}"
+    );
+    assert!(
+        odd.contains("the field ca_cert of Vault's secret/data/brownie/odd is not there"),
+        "{odd}"
+    );
+    assert!(!odd.contains("hunter2"), "{odd}");
+}
+
+#[tokio::test]
+async fn vault_sealed_and_vault_away_are_told_apart_and_the_old_serves_on() {
+    let mut bao = Bao::start().await;
+    bao.put(&Ca::new("ca"), |text| text).await;
+    let settings = bao.settings(ROOT, kv2("secret/brownie/certs"));
+    let keeper = start(&settings).await.unwrap();
+    bao.post("sys/seal", json!({})).await;
+    assert!(keeper.reload().await.unwrap_err().to_string().ends_with("is sealed; unseal it"));
+    assert!(start(&settings).await.unwrap_err().ends_with("is sealed; unseal it"));
+    bao.child.kill().unwrap();
+    bao.child.wait().unwrap();
+    let begun = Instant::now();
+    let away = keeper.reload().await.unwrap_err().to_string();
+    assert!(away.contains("is away: ") && away.contains("Connection refused"), "{away}");
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert_eq!(keeper.current().generation(), 1);
+}
+
+#[tokio::test]
+async fn vault_is_believed_by_its_own_ca_alone() {
+    let bao = Bao::start_with(&["-dev-tls"]).await;
+    bao.put(&Ca::new("ca"), |text| text).await;
+    let mut settings = bao.settings(ROOT, kv2("secret/brownie/certs"));
+    let said = start(&settings).await.unwrap_err();
+    assert!(said.contains("is away") && said.contains("certificate verify failed"), "{said}");
+    settings.ca_file = Some(bao.dir.path().join("vault-ca.pem"));
+    assert!(start(&settings).await.is_ok());
+    let dir = Dir::new();
+    dir.put("other.pem", Ca::new("other").pem());
+    settings.ca_file = Some(dir.file("other.pem"));
+    assert!(start(&settings).await.unwrap_err().contains("certificate verify failed"));
+    settings.ca_file = Some(dir.file("none.pem"));
+    assert!(start(&settings).await.unwrap_err().ends_with("none.pem is not there"));
+}
+
+/// Certificates of six seconds, for fifteen: there is one at every moment, and it is not the first.
+#[tokio::test]
+async fn the_pki_issues_anew_before_the_old_is_over() {
+    let bao = Bao::start().await;
+    bao.allow().await;
+    bao.pki().await;
+    let token = bao.token("1h", &["brownie"]).await;
+    let keeper = start(&bao.settings(&token, pki("6s"))).await.unwrap();
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(15) {
+        let facts = keeper.current().facts(Role::Client).remove(0);
+        assert!(facts.not_after > world::now(), "{facts:?} after {:?}", begun.elapsed());
+        assert_eq!(facts.common_name.as_deref(), Some("brownie-server"));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let used = keeper.current().generation();
+    assert!((4..=6).contains(&used), "{used}");
+    // What is refused is asked for again, and the old serves on.
+    bao.delete("pki/roles/brownie").await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let refused = keeper.refused().unwrap().to_string();
+    assert!(refused.contains("pki/issue/brownie"), "{refused}");
+}
+
+#[tokio::test]
+async fn an_app_role_logs_in_and_again_when_its_token_is_taken_back() {
+    let bao = Bao::start().await;
+    bao.allow().await;
+    bao.put(&Ca::new("ca"), |text| text).await;
+    bao.post("sys/auth/approle", json!({"type": "approle"})).await;
+    let role = json!({"token_policies": ["brownie"], "token_ttl": "3s", "token_max_ttl": "6s"});
+    bao.post("auth/approle/role/brownie", role).await;
+    let role_id = bao.get("auth/approle/role/brownie/role-id").await["data"]["role_id"].clone();
+    let secret_id = bao.post("auth/approle/role/brownie/secret-id", json!({})).await;
+    let dir = Dir::new();
+    dir.put("secret-id", format!("{}\n", secret_id["data"]["secret_id"].as_str().unwrap()));
+    let auth = VaultAuth::AppRole {
+        mount: "approle".to_owned(),
+        role_id: role_id.as_str().unwrap().to_owned(),
+        secret_id: SecretSource::File(dir.file("secret-id")),
+    };
+    let settings = VaultSettings { auth, ..bao.settings("", kv2("secret/brownie/certs")) };
+    let keeper = start(&settings).await.unwrap();
+    // Renewed at two seconds, and logged in anew before six, which is the most that it is granted.
+    for _ in 0..40 {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        keeper.reload().await.unwrap();
+    }
+    // Taken back, all of them.
+    bao.post("sys/leases/revoke-prefix/auth/approle", json!({})).await;
+    keeper.reload().await.unwrap();
+
+    dir.put("secret-id", "wrong");
+    let said = start(&settings).await.unwrap_err();
+    assert!(said.starts_with("Vault does not let us in by auth/approle/login: "), "{said}");
+    fs::remove_file(dir.file("secret-id")).unwrap();
+    let said = start(&settings).await.unwrap_err();
+    assert!(said.starts_with("the secret_id for Vault cannot be had: "), "{said}");
+}
+
+#[tokio::test]
+async fn a_token_is_renewed_and_one_in_a_file_may_be_replaced() {
+    let bao = Bao::start().await;
+    bao.allow().await;
+    bao.put(&Ca::new("ca"), |text| text).await;
+    let dir = Dir::new();
+    dir.put("token", bao.token("3s", &["brownie"]).await);
+    let auth = VaultAuth::Token(SecretSource::File(dir.file("token")));
+    let settings = VaultSettings { auth, ..bao.settings("", kv2("secret/brownie/certs")) };
+    let keeper = start(&settings).await.unwrap();
+    for _ in 0..30 {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        keeper.reload().await.unwrap();
+    }
+    let token = fs::read_to_string(dir.file("token")).unwrap();
+    bao.post("auth/token/revoke", json!({"token": token})).await;
+    let said = keeper.reload().await.unwrap_err().to_string();
+    assert!(said.starts_with("Vault does not know our token"), "{said}");
+    dir.put("token", bao.token("1h", &["brownie"]).await);
+    keeper.reload().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_answers_nonsense_is_not_believed() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let answers = [
+        ("307 Temporary Redirect\r\nLocation: http://example.com/", "it points elsewhere (307)"),
+        ("200 OK", "it is not the JSON that it should be"),
+        ("429 Too Many Requests", "it answers 429"),
+        ("500 Internal Server Error", "it answers 500"),
+        ("400 Bad Request", "400 (it does not say why)"),
+    ];
+    let (send, receive) = std::sync::mpsc::channel::<&str>();
+    std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        let mut answer = "";
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            answer = receive.try_recv().unwrap_or(answer);
+            let body = "{\"private_key\": \"hunter2\"}";
+            let _ = write!(
+                stream,
+                "HTTP/1.1 {answer}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                body.len()
+            );
+        }
+    });
+    for (answer, expected) in answers {
+        send.send(answer).unwrap();
+        let settings = VaultSettings {
+            address: address.parse().unwrap(),
+            ca_file: None,
+            namespace: Some("team".to_owned()),
+            timeout: Duration::from_secs(2),
+            auth: VaultAuth::Token(SecretSource::Text(Secret::new("t"))),
+            certificates: kv2("secret/x"),
+        };
+        let mut source = Source::vault(&settings).unwrap();
+        let said = check(&mut source, &mutual(), &SystemClock).await.unwrap_err().to_string();
+        assert!(said.contains(expected) && !said.contains("hunter2"), "{said}");
+    }
+}
