@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test it is how a promise is found broken")]
 
+mod bao;
 mod faults;
 mod made;
 mod postgres;
+mod reports;
 mod rotation;
 mod tls;
 mod vault;

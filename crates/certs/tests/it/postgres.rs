@@ -1,7 +1,7 @@
 //! A real PostgreSQL that lets in by certificate alone.
 
 use std::{
-    fs,
+    env, fs,
     net::TcpListener,
     os::unix::fs::chown,
     path::{Path, PathBuf},
@@ -38,10 +38,12 @@ struct Postgres {
     _home: tempfile::TempDir,
 }
 
+#[expect(clippy::disallowed_methods, reason = "the tests' own setting")]
 fn programs() -> PathBuf {
-    let debian = PathBuf::from("/usr/lib/postgresql/15/bin");
-    assert!(debian.join("initdb").exists(), "PostgreSQL 15 is not there: run tests/install.sh");
-    debian
+    let debian = "/usr/lib/postgresql/15/bin".to_owned();
+    let programs = PathBuf::from(env::var("BROWNIE_TEST_PG_BIN").unwrap_or(debian));
+    assert!(programs.join("initdb").exists(), "PostgreSQL 15 is not there: run tests/install.sh");
+    programs
 }
 
 /// Runs a program as PostgreSQL's user, if we are root, whom it refuses.

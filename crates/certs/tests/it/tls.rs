@@ -163,10 +163,12 @@ async fn a_listener_follows_what_is_in_use() {
     assert_eq!(listener.meets(&keeper.current()).as_deref(), Ok("brownie-server"));
     for (index, (step, put)) in steps.into_iter().enumerate() {
         put();
-        // The pair is two files here; between them it is refused, and the old one serves on.
         let current = keeper.reload().await.unwrap();
         assert_eq!(current.generation(), index as u64 + 2, "{step}");
-        assert_eq!(listener.meets(&current).as_deref(), Ok("brownie-server"), "{step}");
+        for host in ["localhost", "127.0.0.1"] {
+            let met = listener.met_by(current.connector(), host);
+            assert_eq!(met.as_deref(), Ok("brownie-server"), "{step}, {host}");
+        }
     }
     assert!(listener.meets(&behind).is_err());
     let shown = connector(&new.pem(), Some(&old.client("c")));

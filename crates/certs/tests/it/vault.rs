@@ -2,144 +2,26 @@
 
 use std::{
     fs,
+    io::{Read, Write},
     net::TcpListener,
-    path::PathBuf,
-    process::{Child, Command, Stdio},
+    sync::mpsc,
+    thread,
     time::{Duration, Instant},
 };
 
-use base64::{Engine, engine::general_purpose::STANDARD};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use brownie_certs::{Keeper, Role, Source, check};
 use brownie_config::{Secret, SecretSource, VaultAuth, VaultCertificates, VaultSettings};
 use brownie_domain::SystemClock;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::world::{self, Ca, Dir, key_pem, mutual, pem};
-
-const ROOT: &str = "root";
-
-/// A running OpenBao.
-struct Bao {
-    child: Child,
-    address: String,
-    http: reqwest::Client,
-    dir: tempfile::TempDir,
-}
-
-impl Bao {
-    async fn start() -> Self {
-        Self::start_with(&[]).await
-    }
-
-    async fn start_with(arguments: &[&str]) -> Self {
-        let program = PathBuf::from("/var/tmp/brownie-parts/tools/bao");
-        assert!(program.exists(), "OpenBao is not there: run tests/install.sh");
-        let dir = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut command = Command::new(program);
-        command
-            .args(["server", "-dev", "-dev-no-store-token"])
-            .arg(format!("-dev-root-token-id={ROOT}"))
-            .arg(format!("-dev-listen-address=127.0.0.1:{port}"))
-            .args(arguments);
-        let is_tls = arguments.contains(&"-dev-tls");
-        if is_tls {
-            command.arg("-dev-tls-cert-dir").arg(dir.path());
-        }
-        command.env_clear().env("HOME", dir.path()).stdin(Stdio::null()).stdout(Stdio::null());
-        let child =
-            command.stderr(fs::File::create(dir.path().join("log")).unwrap()).spawn().unwrap();
-        let scheme = if is_tls { "https" } else { "http" };
-        let http = reqwest::Client::builder().no_proxy().tls_danger_accept_invalid_certs(true);
-        let http = http.build().unwrap();
-        let bao = Self { child, address: format!("{scheme}://127.0.0.1:{port}"), http, dir };
-        let deadline = Instant::now() + Duration::from_secs(20);
-        loop {
-            let health = bao.http.get(format!("{}/v1/sys/health", bao.address)).send().await;
-            if health.is_ok_and(|answer| answer.status().is_success()) {
-                return bao;
-            }
-            let log = || fs::read_to_string(bao.dir.path().join("log")).unwrap_or_default();
-            assert!(Instant::now() < deadline, "OpenBao does not start:\n{}", log());
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-
-    async fn post(&self, path: &str, body: Value) -> Value {
-        let request = self.http.post(format!("{}/v1/{path}", self.address));
-        let answer = request.header("X-Vault-Token", ROOT).json(&body).send().await.unwrap();
-        let (status, text) = (answer.status(), answer.text().await.unwrap());
-        assert!(status.is_success(), "{path}: {status} {text}");
-        serde_json::from_str(&text).unwrap_or_default()
-    }
-
-    async fn get(&self, path: &str) -> Value {
-        let request = self.http.get(format!("{}/v1/{path}", self.address));
-        request.header("X-Vault-Token", ROOT).send().await.unwrap().json().await.unwrap()
-    }
-
-    async fn delete(&self, path: &str) {
-        let request = self.http.delete(format!("{}/v1/{path}", self.address));
-        assert!(request.header("X-Vault-Token", ROOT).send().await.unwrap().status().is_success());
-    }
-
-    /// Lets those with a policy read the secret and issue certificates.
-    async fn allow(&self) {
-        let policy = r#"
-            path "secret/data/brownie/*" { capabilities = ["read"] }
-            path "pki/issue/brownie" { capabilities = ["update"] }"#;
-        self.post("sys/policies/acl/brownie", json!({"policy": policy})).await;
-    }
-
-    /// Returns a token that lives so long, and may be renewed.
-    async fn token(&self, ttl: &str, policies: &[&str]) -> String {
-        let wish = json!({"ttl": ttl, "policies": policies, "renewable": true, "no_parent": true});
-        let answer = self.post("auth/token/create", wish).await;
-        answer["auth"]["client_token"].as_str().unwrap().to_owned()
-    }
-
-    /// Puts certificates into the secret.
-    async fn put(&self, ca: &Ca, pack: impl Fn(String) -> String) {
-        let client = ca.client("brownie-server");
-        let data = json!({"data": {
-            "ca_cert": pack(ca.pem()),
-            "client_cert": pack(pem(&client.certificate)),
-            "client_key": pack(key_pem(&client.key)),
-        }});
-        self.post("secret/data/brownie/certs", data).await;
-    }
-
-    /// Issues certificates that live at most a minute.
-    async fn pki(&self) {
-        self.post("sys/mounts/pki", json!({"type": "pki"})).await;
-        let root =
-            json!({"common_name": "root", "ttl": "8760h", "key_type": "ec", "key_bits": 256});
-        self.post("pki/root/generate/internal", root).await;
-        let role = json!({
-            "allow_any_name": true, "enforce_hostnames": false, "client_flag": true,
-            "server_flag": false, "max_ttl": "60s", "key_type": "ec", "key_bits": 256,
-        });
-        self.post("pki/roles/brownie", role).await;
-    }
-
-    fn settings(&self, token: &str, certificates: VaultCertificates) -> VaultSettings {
-        VaultSettings {
-            address: self.address.parse().unwrap(),
-            ca_file: None,
-            namespace: None,
-            timeout: Duration::from_secs(2),
-            auth: VaultAuth::Token(SecretSource::Text(Secret::new(token))),
-            certificates,
-        }
-    }
-}
-
-impl Drop for Bao {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use crate::{
+    bao::{Bao, ROOT},
+    world::{self, Ca, Dir, mutual},
+};
 
 fn kv2(path: &str) -> VaultCertificates {
     VaultCertificates::Kv2 { path: path.to_owned() }
@@ -347,34 +229,121 @@ async fn a_token_is_renewed_and_one_in_a_file_may_be_replaced() {
     keeper.reload().await.unwrap();
 }
 
-#[tokio::test]
-async fn what_answers_nonsense_is_not_believed() {
+/// A cluster that OpenBao asks about its pods' tokens: it knows one.
+fn cluster(known: String) -> String {
+    let user = json!({
+        "username": "system:serviceaccount:brownie:server", "uid": "7",
+        "groups": ["system:serviceaccounts"],
+    });
+    let review = json!({
+        "kind": "TokenReview", "apiVersion": "authentication.k8s.io/v1",
+        "status": {"authenticated": true, "user": user},
+    });
+    answering(move |asked| {
+        let is_known = asked.contains(&known);
+        if is_known {
+            ("201 Created", review.to_string())
+        } else {
+            ("401 Unauthorized", "{}".to_owned())
+        }
+    })
+}
+
+/// Answers each request by what is in it, and returns where.
+fn answering(mut answer: impl FnMut(&str) -> (&'static str, String) + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
-    let answers = [
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut asked = Vec::new();
+            let mut part = [0; 4096];
+            let _ = stream.set_read_timeout(Some(Duration::from_millis(100)));
+            while let Ok(length @ 1..) = stream.read(&mut part) {
+                asked.extend_from_slice(&part[..length]);
+            }
+            let (status, body) = answer(&String::from_utf8_lossy(&asked));
+            let head = format!(
+                "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                body.len()
+            );
+            let _ = stream.write_all((head + &body).as_bytes());
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_pod_logs_in_by_the_token_of_its_cluster() {
+    let bao = Bao::start().await;
+    bao.allow().await;
+    bao.put(&Ca::new("ca"), |text| text).await;
+    let part = |value: serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let pod = json!({"name": "server", "uid": "7"});
+    let claims = json!({
+        "iss": "kubernetes/serviceaccount", "sub": "system:serviceaccount:brownie:server",
+        "exp": world::now().timestamp() + 3600,
+        "kubernetes.io": {"namespace": "brownie", "serviceaccount": pod},
+    });
+    let jwt = format!("{}.{}.c2lnbmVk", part(json!({"alg": "RS256", "typ": "JWT"})), part(claims));
+    bao.post("sys/auth/k8s", json!({"type": "kubernetes"})).await;
+    let config = json!({
+        "kubernetes_host": cluster(jwt.clone()), "disable_local_ca_jwt": true,
+        "kubernetes_ca_cert": Ca::new("cluster").pem(), "token_reviewer_jwt": "reviewer",
+    });
+    bao.post("auth/k8s/config", config).await;
+    let role = json!({
+        "bound_service_account_names": ["server"], "token_policies": ["brownie"],
+        "bound_service_account_namespaces": ["brownie"],
+    });
+    bao.post("auth/k8s/role/brownie", role).await;
+    let dir = Dir::new();
+    dir.put("token", format!("{jwt}\n"));
+    let auth = |role: &str| VaultAuth::Kubernetes {
+        mount: "k8s".to_owned(),
+        role: role.to_owned(),
+        token_path: dir.file("token"),
+    };
+    let settings =
+        |role| VaultSettings { auth: auth(role), ..bao.settings("", kv2("secret/brownie/certs")) };
+    assert!(start(&settings("brownie")).await.is_ok());
+    let said = start(&settings("other")).await.err().unwrap();
+    assert!(said.starts_with("Vault does not let us in by auth/k8s/login: "), "{said}");
+    fs::remove_file(dir.file("token")).unwrap();
+    let said = start(&settings("brownie")).await.err().unwrap();
+    assert!(said.starts_with("the pod's token for Vault cannot be had: "), "{said}");
+}
+
+#[tokio::test]
+async fn a_namespace_has_secrets_of_its_own() {
+    let bao = Bao::start().await;
+    bao.post("sys/namespaces/team", json!({})).await;
+    bao.post("team/sys/mounts/secret", json!({"type": "kv", "options": {"version": "2"}})).await;
+    bao.put_at("team/secret/data/brownie/certs", &Ca::new("ca"), |text| text).await;
+    let here = bao.settings(ROOT, kv2("secret/brownie/certs"));
+    assert!(start(&here).await.is_err());
+    let there = VaultSettings { namespace: Some("team".to_owned()), ..here };
+    start(&there).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_answers_nonsense_is_not_believed() {
+    let (send, receive) = mpsc::channel::<&'static str>();
+    let mut answer = "";
+    let address = answering(move |asked| {
+        assert!(
+            asked.contains("x-vault-request: true") && asked.contains("x-vault-namespace: team")
+        );
+        answer = receive.try_recv().unwrap_or(answer);
+        (answer, "{\"private_key\": \"hunter2\"}".to_owned())
+    });
+    for (answer, expected) in [
         ("307 Temporary Redirect\r\nLocation: http://example.com/", "it points elsewhere (307)"),
         ("200 OK", "it is not the JSON that it should be"),
         ("429 Too Many Requests", "it answers 429"),
         ("500 Internal Server Error", "it answers 500"),
         ("400 Bad Request", "400 (it does not say why)"),
-    ];
-    let (send, receive) = std::sync::mpsc::channel::<&str>();
-    std::thread::spawn(move || {
-        use std::io::{Read, Write};
-        let mut answer = "";
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let _ = stream.read(&mut [0; 4096]);
-            answer = receive.try_recv().unwrap_or(answer);
-            let body = "{\"private_key\": \"hunter2\"}";
-            let _ = write!(
-                stream,
-                "HTTP/1.1 {answer}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-                body.len()
-            );
-        }
-    });
-    for (answer, expected) in answers {
+    ] {
         send.send(answer).unwrap();
         let settings = VaultSettings {
             address: address.parse().unwrap(),
