@@ -59,7 +59,7 @@ async fn what_is_bad_is_refused_and_the_old_serves_on() {
         ("holds no certificate", &|| dir.put("ca.crt", "")),
         ("client.key is not there", &|| fs::remove_file(dir.file("client.key")).unwrap()),
         ("ca.crt is not there", &|| {
-            fs::rename(dir.path(), dir.path().with_extension("away")).unwrap()
+            fs::rename(dir.path(), dir.path().with_extension("away")).unwrap();
         }),
     ];
     for (expected, spoil) in bad {

@@ -101,7 +101,7 @@ async fn who_is_let_in_and_who_is_not() {
             match expected {
                 Ok(name) => assert_eq!(met.as_deref(), Ok(*name), "{case}"),
                 Err(why) => {
-                    assert!(met.as_ref().is_err_and(|said| said.contains(why)), "{case}: {met:?}")
+                    assert!(met.as_ref().is_err_and(|said| said.contains(why)), "{case}: {met:?}");
                 }
             }
             let met = may.met_by(&connector, host);
