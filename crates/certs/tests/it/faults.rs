@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use brownie_certs::{Fault, Keeper, Need, Policy, Source, check};
+use brownie_certs::{Fault, Keeper, Need, Paths, Policy, Source, check};
 use brownie_domain::{Clock, ManualClock, SystemClock};
 use chrono::TimeDelta;
 use openssl::{pkey::PKey, rsa::Rsa};
@@ -54,6 +54,9 @@ async fn what_is_missing_is_named() {
     }
     let none = Policy { ca: Need::IfThere, client: Need::IfThere, ..mutual() };
     assert_eq!(said(&Dir::new(), &none).await, (vec![], vec![]));
+    let nowhere = check(&mut Source::files(Paths::default()), &mutual(), &SystemClock).await;
+    let nowhere = nowhere.unwrap().faults[0].to_string();
+    assert_eq!(nowhere, "the CA (no path is given) is not there");
     let half = Dir::new();
     half.put("client.key", key_pem(&ec()));
     refused(&half, &none, "client.crt is not there").await;

@@ -154,7 +154,9 @@ async fn the_pki_issues_anew_before_the_old_is_over() {
     bao.allow().await;
     bao.pki().await;
     let token = bao.token("1h", &["brownie"]).await;
-    let keeper = start(&bao.settings(&token, pki("6s"))).await.unwrap();
+    // As often as it is looked at by default: it knows when something is due.
+    let source = Source::vault(&bao.settings(&token, pki("6s"))).unwrap();
+    let keeper = Keeper::start(source, mutual(), world::clock()).await.unwrap();
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(15) {
         let facts = keeper.current().facts(Role::Client).remove(0);
@@ -164,6 +166,13 @@ async fn the_pki_issues_anew_before_the_old_is_over() {
     }
     let used = keeper.current().generation();
     assert!((4..=6).contains(&used), "{used}");
+    let mut source = Source::vault(&bao.settings(&token, pki("6s"))).unwrap();
+    let said = check(&mut source, &world::listening(), &SystemClock).await;
+    let said = said.unwrap().faults[0].to_string();
+    assert_eq!(
+        said,
+        "the server's certificate (Vault's PKI is asked for a client's alone) is not there"
+    );
     // What is refused is asked for again, and the old serves on.
     bao.delete("pki/roles/brownie").await;
     tokio::time::sleep(Duration::from_secs(5)).await;
