@@ -9,6 +9,15 @@ use brownie_certs::{
 };
 use brownie_domain::SystemClock;
 
+use openssl::{
+    stack::Stack,
+    x509::{
+        X509, X509StoreContext,
+        store::X509StoreBuilder,
+        verify::{X509CheckFlags, X509VerifyParam},
+    },
+};
+
 use crate::world::{self, Ca, Dir, key_pem, mutual};
 
 fn mode(path: &Path) -> u32 {
@@ -38,11 +47,30 @@ async fn certificates_for_development_are_good_and_can_be_mounted_as_they_are() 
         assert_eq!(mode(&out.join(key)), 0o600, "{key}");
     }
     assert_eq!(fs::read_to_string(out.join(".gitignore")).unwrap(), "*\n");
-    // The name of a cluster's service is covered, as OpenSSL judges it.
-    let certificate = fs::read(out.join("server/server.crt")).unwrap();
-    let certificate = openssl::x509::X509::from_pem(&certificate).unwrap();
-    let text = String::from_utf8(certificate.to_text().unwrap()).unwrap();
-    assert!(text.contains("DNS:*.brownie-metadata.svc.cluster.local"), "{text}");
+    for host in [
+        "postgres-replica",
+        "patroni.brownie-metadata.svc",
+        "pgbouncer.brownie-metadata.svc.cluster.local",
+    ] {
+        assert!(is_for(&out, host), "{host}");
+    }
+    assert!(!is_for(&out, "example.com") && !is_for(&out, "a.b.brownie-metadata.svc"));
+}
+
+/// Returns whether a client would believe the server by this name, as OpenSSL judges it.
+fn is_for(out: &Path, host: &str) -> bool {
+    let read = |path: &str| X509::from_pem(&fs::read(out.join(path)).unwrap()).unwrap();
+    let mut parameters = X509VerifyParam::new().unwrap();
+    parameters.set_hostflags(X509CheckFlags::NO_PARTIAL_WILDCARDS);
+    parameters.set_host(host).unwrap();
+    let mut store = X509StoreBuilder::new().unwrap();
+    store.add_cert(read("ca/ca.crt")).unwrap();
+    store.set_param(&parameters).unwrap();
+    let mut context = X509StoreContext::new().unwrap();
+    let (certificate, none) = (read("server/server.crt"), Stack::new().unwrap());
+    let verified =
+        context.init(&store.build(), &certificate, &none, |context| context.verify_cert());
+    verified.unwrap()
 }
 
 #[test]
