@@ -12,7 +12,7 @@ use brownie_domain::SystemClock;
 use openssl::{
     stack::Stack,
     x509::{
-        X509, X509StoreContext,
+        X509, X509StoreContext, X509StoreContextRef,
         store::X509StoreBuilder,
         verify::{X509CheckFlags, X509VerifyParam},
     },
@@ -69,7 +69,7 @@ fn is_for(out: &Path, host: &str) -> bool {
     let mut context = X509StoreContext::new().unwrap();
     let (certificate, none) = (read("server/server.crt"), Stack::new().unwrap());
     let verified =
-        context.init(&store.build(), &certificate, &none, |context| context.verify_cert());
+        context.init(&store.build(), &certificate, &none, X509StoreContextRef::verify_cert);
     verified.unwrap()
 }
 
