@@ -5,10 +5,15 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use brownie_domain::Clock;
+use brownie_domain::{Clock, Timestamp};
 use tokio::{sync::watch, task::JoinHandle};
 
-use crate::{Current, Faults, Need, Policy, Role, Source, raw::Digest, report::Reporter};
+use crate::{
+    Current, Faults, Need, Policy, Role, Source,
+    current::tls,
+    raw::{Digest, Raw},
+    report::Reporter,
+};
 
 /// Keeps certificates in use that are good.
 ///
@@ -49,10 +54,11 @@ impl Keeper {
     ) -> Result<Self, Faults> {
         let now = clock.now();
         let raw = source.read(now).await?;
-        let first = Arc::new(Current::of(&raw, &policy, now, 1)?);
+        let in_use = raw.digest();
+        let first = Arc::new(made(raw, policy.clone(), now, 1).await?);
         let mut reporter = Reporter::default();
         reporter.taken(&first, &policy, now);
-        let rotation = Rotation { source, policy, clock, in_use: raw.digest(), reporter };
+        let rotation = Rotation { source, policy, clock, in_use, reporter };
         let shared = Arc::new(Shared {
             rotation: tokio::sync::Mutex::new(rotation),
             current: watch::Sender::new(first),
@@ -138,10 +144,23 @@ impl Rotation {
         }
         let policy = no_less(&self.policy, current);
         let generation = current.generation() + 1;
-        let next = Current::of(&raw, &policy, self.clock.now(), generation)?;
+        let next = made(raw, policy, self.clock.now(), generation).await?;
         self.in_use = digest;
         Ok(Some(next))
     }
+}
+
+/// Makes a generation where it keeps nobody waiting: native-tls reads all authorities of the system
+/// for each connector, even for one that shall not believe them, and that takes a tenth of a second.
+async fn made(
+    raw: Raw,
+    policy: Policy,
+    now: Timestamp,
+    generation: u64,
+) -> Result<Current, Faults> {
+    let made = move || Current::of(&raw, &policy, now, generation);
+    let made = tokio::task::spawn_blocking(made).await;
+    made.unwrap_or_else(|error| Err(tls("the certificates", &error).into()))
 }
 
 /// Returns a policy that needs whatever is in use. Without this a directory that disappears would

@@ -102,7 +102,8 @@ fn identity(role: Role, need: Need, raw: &RawPair, faults: &mut Vec<Fault>) -> O
     let chain = noted(chain.and_then(pem::chain), faults);
     let key = raw.key.as_ref().ok_or(Fault::Missing { of: key_name });
     let key = key.and_then(|piece| pem::private_key(piece, raw.passphrase.as_ref()));
-    let (chain, key) = (chain?, noted(key, faults)?);
+    let key = noted(key, faults);
+    let (chain, key) = (chain?, key?);
     let (of, key_of) = (raw.chain.as_ref()?.of.clone(), raw.key.as_ref()?.of.clone());
     Some(Identity { role, of, key_of, chain, key })
 }

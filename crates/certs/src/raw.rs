@@ -41,6 +41,16 @@ pub(crate) struct Raw {
 pub(crate) struct Digest([u8; 32]);
 
 impl Raw {
+    /// Holds nothing yet. What it is found to lack is called what it is, and why it is not there.
+    pub(crate) fn named(why: &str) -> Self {
+        let pair = |role: &str| RawPair {
+            names: (format!("the {role}'s certificate{why}"), format!("the {role}'s key{why}")),
+            ..RawPair::default()
+        };
+        let ca_name = format!("the CA{why}");
+        Self { ca_name, client: pair("client"), server: pair("server"), ..Self::default() }
+    }
+
     /// Returns the digest of all that was read, and of what was wrong with it.
     pub(crate) fn digest(&self) -> Digest {
         let mut hash = Sha256::new();

@@ -49,9 +49,9 @@ const CERT_SERVER_KEY_FILE: Variable = Variable {
 const CERT_CRL_FILE: Variable = Variable {
     name: "CERT_CRL_FILE",
     aliases: &[],
-    default: Some("ca.crl"),
+    default: None,
     secret: false,
-    help: "What the authorities took back, in PEM, used if it is there: a name in CERT_DIR, or a path.",
+    help: "What the authorities took back, in PEM: a name in CERT_DIR, or a path; ca.crl and crl.pem, as far as they are there, unless set.",
 };
 const CERT_KEY_PASSPHRASE: Variable = Variable {
     name: "CERT_KEY_PASSPHRASE",
@@ -139,7 +139,7 @@ pub struct CertFiles {
     /// Its key.
     pub server_key: PathBuf,
     /// What the authorities took back.
-    pub crl: PathBuf,
+    pub crls: Vec<PathBuf>,
 }
 
 impl CertSettings {
@@ -148,6 +148,10 @@ impl CertSettings {
     pub fn read(reader: &mut Reader, role: &str) -> Self {
         let named = [&CERT_DIR, &CERT_CA_CERT_FILE].iter().any(|it| reader.set(it).is_some());
         let dir = PathBuf::from(reader.text(&CERT_DIR).unwrap_or_default());
+        let crls = match reader.text(&CERT_CRL_FILE) {
+            Some(name) => vec![dir.join(name)],
+            None => vec![dir.join("ca.crl"), dir.join("crl.pem")],
+        };
         let mut path = |variable| dir.join(reader.text(variable).unwrap_or_default());
         let files = CertFiles {
             ca: path(&CERT_CA_CERT_FILE),
@@ -155,7 +159,7 @@ impl CertSettings {
             client_key: path(&CERT_CLIENT_KEY_FILE),
             server_cert: path(&CERT_SERVER_CERT_FILE),
             server_key: path(&CERT_SERVER_KEY_FILE),
-            crl: path(&CERT_CRL_FILE),
+            crls,
         };
         let passphrase = reader.secret_source(&CERT_KEY_PASSPHRASE);
         let strict = reader.parse(&CERT_STRICT_VALIDATION, "true or false").unwrap_or(true);

@@ -77,7 +77,7 @@ impl Paths {
         let files = settings.files.clone();
         Self {
             ca: Some(files.ca),
-            crls: vec![files.crl],
+            crls: files.crls,
             client: Some(PairPaths { chain: files.client_cert, key: files.client_key }),
             server: Some(PairPaths { chain: files.server_cert, key: files.server_key }),
             passphrase: settings.passphrase.clone(),
@@ -99,7 +99,7 @@ impl Paths {
     }
 
     fn read_once(&self) -> Result<Raw, Fault> {
-        let mut raw = Raw::default();
+        let mut raw = Raw::named(" (no path is given)");
         if let Some(path) = &self.ca {
             raw.ca_name = name(path);
             raw.ca = piece(path)?;
@@ -107,17 +107,16 @@ impl Paths {
         for path in &self.crls {
             raw.crls.extend(piece(path)?);
         }
-        raw.client = self.read_pair(self.client.as_ref(), &mut raw.faults)?;
-        raw.server = self.read_pair(self.server.as_ref(), &mut raw.faults)?;
+        if let Some(paths) = &self.client {
+            raw.client = self.read_pair(paths, &mut raw.faults)?;
+        }
+        if let Some(paths) = &self.server {
+            raw.server = self.read_pair(paths, &mut raw.faults)?;
+        }
         Ok(raw)
     }
 
-    fn read_pair(
-        &self,
-        paths: Option<&PairPaths>,
-        faults: &mut Vec<Fault>,
-    ) -> Result<RawPair, Fault> {
-        let Some(paths) = paths else { return Ok(RawPair::default()) };
+    fn read_pair(&self, paths: &PairPaths, faults: &mut Vec<Fault>) -> Result<RawPair, Fault> {
         let key = match open(&paths.key)? {
             Some(file) => {
                 faults.extend(check_readers(&file, &paths.key)?);

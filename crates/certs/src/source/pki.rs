@@ -74,7 +74,8 @@ impl Pki {
         }
         let of = |field: &str| format!("the field {field} of what Vault issues by {}", self.path);
         let piece = |field, text: &String| Piece { of: of(field), text: text.clone() };
-        let Some(issued) = &self.issued else { return Ok(Raw::default()) };
+        let raw = Raw::named(" (Vault's PKI is asked for a client's alone)");
+        let Some(issued) = &self.issued else { return Ok(raw) };
         let (ca, ca_name) = match &self.ca_file {
             None => (Some(piece("ca_chain", &issued.authorities)), of("ca_chain")),
             Some(path) => (files::piece(path)?, path.display().to_string()),
@@ -85,7 +86,7 @@ impl Pki {
             passphrase: None,
             names: (of("certificate"), of("private_key")),
         };
-        Ok(Raw { ca, ca_name, client, ..Raw::default() })
+        Ok(Raw { ca, ca_name, client, ..raw })
     }
 
     fn issued(&self, answer: Answer, now: Timestamp) -> Result<Issued, Fault> {
