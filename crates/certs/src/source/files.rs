@@ -41,7 +41,7 @@ pub struct PairPaths {
 }
 
 /// Where certificates are. A file that is not there is a fault only if the
-/// [`Policy`](crate::Policy) needs it.
+/// [`Policy`] needs it.
 #[derive(Debug, Clone, Default)]
 pub struct Paths {
     /// The authorities: a bundle.
