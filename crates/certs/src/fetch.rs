@@ -53,7 +53,7 @@ pub async fn fetch(
     dir: &Path,
 ) -> Result<Current, FetchError> {
     let now = clock.now();
-    let raw = source.read(now).await.map_err(Faults::from)?;
+    let raw = source.read(policy, now).await.map_err(Faults::from)?;
     let current = Current::of(&raw, policy, now, 1)?;
     write(dir, &current.pems().map_err(Faults::from)?, now)?;
     Ok(current)

@@ -98,7 +98,7 @@ pub async fn check(
     clock: &dyn Clock,
 ) -> Result<Report, Fault> {
     let now = clock.now();
-    let raw = source.read(now).await?;
+    let raw = source.read(policy, now).await?;
     let (material, found) = Material::examined(&raw, policy, now);
     let (warnings, faults) = policy.sort(found);
     let chain = |identity: &Option<crate::material::Identity>| {

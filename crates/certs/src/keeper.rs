@@ -53,7 +53,7 @@ impl Keeper {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Faults> {
         let now = clock.now();
-        let raw = source.read(now).await?;
+        let raw = source.read(&policy, now).await?;
         let in_use = raw.digest();
         let first = Arc::new(made(raw, policy.clone(), now, 1).await?);
         let mut reporter = Reporter::default();
@@ -137,7 +137,7 @@ impl Shared {
 impl Rotation {
     /// Returns the next generation, if the source has another than the one in use.
     async fn look(&mut self, current: &Current) -> Result<Option<Current>, Faults> {
-        let raw = self.source.read(self.clock.now()).await?;
+        let raw = self.source.read(&self.policy, self.clock.now()).await?;
         let digest = raw.digest();
         if digest == self.in_use {
             return Ok(None);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use openssl::{
     error::ErrorStack,
     ssl::{
-        AlpnError, SslAcceptor, SslAcceptorBuilder, SslContext, SslContextBuilder, SslMethod,
-        SslOptions, SslRef, SslSessionCacheMode, SslVerifyMode, select_next_proto,
+        AlpnError, SniError, SslAcceptor, SslAcceptorBuilder, SslContext, SslContextBuilder,
+        SslMethod, SslOptions, SslRef, SslSessionCacheMode, SslVerifyMode, select_next_proto,
     },
     x509::{X509StoreContextRef, X509VerifyResult},
 };
@@ -68,19 +68,18 @@ pub fn acceptor(
     // certificates is used.
     builder.set_servername_callback(move |ssl, _| {
         let now = Arc::clone(&current.borrow());
-        serve_by(ssl, &now, clients);
-        Ok(())
+        serve_by(ssl, &now, clients).map_err(|error| {
+            tracing::error!(%error, "a connection is refused: it cannot be served by what is in use");
+            SniError::ALERT_FATAL
+        })
     });
     Ok(builder)
 }
 
-/// Serves a connection by these certificates. What fails leaves those that the listener began with,
-/// which are no less secure.
-fn serve_by(ssl: &mut SslRef, now: &Arc<Current>, clients: Clients) {
-    if let Some(context) = &now.listener
-        && let Err(error) = ssl.set_ssl_context(context)
-    {
-        tracing::error!(%error, "a connection is served by certificates that were replaced");
+/// Serves a connection by these certificates.
+fn serve_by(ssl: &mut SslRef, now: &Arc<Current>, clients: Clients) -> Result<(), ErrorStack> {
+    if let Some(context) = &now.listener {
+        ssl.set_ssl_context(context)?;
     }
     if clients != Clients::Anybody {
         let now = Arc::clone(now);
@@ -88,6 +87,7 @@ fn serve_by(ssl: &mut SslRef, now: &Arc<Current>, clients: Clients) {
             is_good && !is_revoked(&now, context)
         });
     }
+    Ok(())
 }
 
 fn is_revoked(now: &Current, context: &mut X509StoreContextRef) -> bool {

@@ -17,7 +17,7 @@ use std::{
 use brownie_config::{CertSettings, Secret, SecretSource};
 
 use crate::{
-    Fault,
+    Fault, Need, Policy,
     raw::{Piece, Raw, RawPair},
 };
 
@@ -27,7 +27,8 @@ const MAX_BYTES: usize = 1024 * 1024;
 /// How often files are read anew that moved while they were read.
 const ATTEMPTS: u32 = 5;
 
-/// How long whoever moves them gets to finish. The last wait is the fourth of these.
+/// How long whoever moves them gets to finish: one of these before the second attempt, two before the
+/// third.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Where a certificate and its key are.
@@ -40,7 +41,7 @@ pub struct PairPaths {
 }
 
 /// Where certificates are. A file that is not there is a fault only if the
-/// [`Policy`](crate::Policy) needs it.
+/// [`Policy`] needs it.
 #[derive(Debug, Clone, Default)]
 pub struct Paths {
     /// The authorities: a bundle.
@@ -84,15 +85,30 @@ impl Paths {
         }
     }
 
+    /// Leaves out what a policy does not look at: it may not even be ours to read.
+    pub(crate) fn wanted_by(&self, policy: &Policy) -> Self {
+        let mut paths = self.clone();
+        if policy.ca == Need::Never {
+            (paths.ca, paths.crls) = (None, Vec::new());
+        }
+        if policy.client == Need::Never {
+            paths.client = None;
+        }
+        if policy.server == Need::Never {
+            paths.server = None;
+        }
+        paths
+    }
+
     /// Reads all that is there, of one moment.
     pub(crate) fn read(&self) -> Result<Raw, Fault> {
         for attempt in 0..ATTEMPTS {
+            thread::sleep(PAUSE * attempt);
             let before = self.places();
             let raw = self.read_once();
             if self.places() == before {
                 return raw;
             }
-            thread::sleep(PAUSE * attempt);
         }
         let of = self.all().next().map(|path| name(&path)).unwrap_or_default();
         Err(Fault::Restless { of })

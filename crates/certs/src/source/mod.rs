@@ -9,7 +9,7 @@ use std::{path::Path, time::Duration};
 use brownie_config::{CertSettings, VaultCertificates, VaultSettings};
 use brownie_domain::Timestamp;
 
-use crate::{Fault, raw::Raw, vault::Client};
+use crate::{Fault, Policy, raw::Raw, vault::Client};
 pub use files::{PairPaths, Paths};
 use kv2::Kv2;
 use pki::Pki;
@@ -81,11 +81,12 @@ impl Source {
         Self { every, ..self }
     }
 
-    /// Reads all that is there at this moment. Vault issues a certificate if one is due.
-    pub(crate) async fn read(&mut self, now: Timestamp) -> Result<Raw, Fault> {
+    /// Reads all that is there at this moment and that a policy looks at. Vault issues a certificate if
+    /// one is due.
+    pub(crate) async fn read(&mut self, policy: &Policy, now: Timestamp) -> Result<Raw, Fault> {
         match &mut self.kind {
             Kind::Files(paths) => {
-                let paths = paths.clone();
+                let paths = paths.wanted_by(policy);
                 let read = tokio::task::spawn_blocking(move || paths.read()).await;
                 read.unwrap_or_else(|error| {
                     Err(Fault::Unreadable { of: "certificates".to_owned(), why: error.to_string() })

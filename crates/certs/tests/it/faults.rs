@@ -62,6 +62,18 @@ async fn what_is_missing_is_named() {
     refused(&half, &none, "client.crt is not there").await;
 }
 
+/// PostgreSQL's own key may be beside ours, and is not ours to read.
+#[tokio::test]
+async fn what_nobody_needs_is_not_looked_at() {
+    let ca = Ca::new("ca");
+    let dir = Dir::of(&ca.pem(), &ca.client("c"));
+    dir.put("server.key", "nothing");
+    dir.mode("server.key", 0o666);
+    fs::create_dir(dir.file("server.crt")).unwrap();
+    assert_eq!(said(&dir, &mutual()).await, (vec![], vec![]));
+    refused(&dir, &listening(), "server.crt cannot be read: it is not a file").await;
+}
+
 #[tokio::test]
 async fn what_cannot_be_read_is_named() {
     let ca = Ca::new("ca");
