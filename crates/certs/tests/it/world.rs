@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use brownie_certs::{Need, Policy};
+use brownie_certs::{Need, Policy, Proof};
 use brownie_domain::{Clock, SystemClock, Timestamp};
 use chrono::TimeDelta;
 use openssl::{
