@@ -46,6 +46,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "brownie-api",
             "brownie-auth",
             "brownie-cache",
+            "brownie-certs",
             "brownie-migration",
             "brownie-persistence",
         ],

@@ -4,6 +4,7 @@
 //! Exit codes: 0 done, 1 failed, 2 usage or settings that cannot be used, 3 a check found something.
 
 mod adopt;
+mod certs;
 mod drift;
 mod lint;
 mod migrate;
@@ -69,6 +70,9 @@ enum Command {
         #[arg(short, long)]
         verbose: bool,
     },
+    /// Make, look into, judge or fetch certificates.
+    #[command(subcommand)]
+    Certs(certs::Certs),
     /// Say whether the database can be migrated, and what to do where not. Exits with 3 then.
     Test,
     /// Write the files of a new migration; for whoever works on this program.
@@ -105,6 +109,7 @@ async fn main() -> ExitCode {
     let outcome = match command {
         Command::History { verbose } => Ok(standing::history(verbose, args.json)),
         Command::New { name } => new::create(&name, args.json),
+        Command::Certs(certs) => certs.run(Duration::from_secs(args.wait), args.json).await,
         Command::Lint(lint) => Ok(lint.run(args.json)),
         Command::Completions { shell } => {
             clap_complete::generate(
@@ -181,6 +186,7 @@ async fn on(command: Command, database: &Database, json: bool) -> anyhow::Result
         Command::Partitions(partitions) => partitions.run(database, json).await,
         Command::History { .. }
         | Command::New { .. }
+        | Command::Certs(_)
         | Command::Lint(_)
         | Command::Completions { .. }
         | Command::Man => Ok(ExitCode::SUCCESS),

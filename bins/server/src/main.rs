@@ -5,13 +5,13 @@
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
-use brownie_api::{Deps, Listen, Schema, SchemaRule, Service, Settings};
-use brownie_certs::Keeper;
+use brownie_api::{Certificates, Deps, Listen, Schema, SchemaRule, Service, Settings, Tls};
+use brownie_certs::{Keeper, Role, peer_name};
 use brownie_config::{CertSettings, DatabaseSettings, LogSettings, Reader};
-use brownie_domain::{RequestId, SystemClock};
+use brownie_domain::{Clock, RequestId, SystemClock};
 use brownie_metrics::Exporter;
 use brownie_migration::{LEDGER, Standing};
-use brownie_persistence::{PoolOptions, Store, SystemContext, Tls};
+use brownie_persistence::{PoolOptions, Store, SystemContext};
 use clap::Parser;
 use tokio::time::{Instant, sleep};
 
@@ -69,10 +69,21 @@ async fn run(
     wait: Duration,
 ) -> Result<()> {
     // Before anything else: a port in use is said at once, not after the wait for a database.
-    let listen = Listen::on(&settings.service)?;
+    let mut listen = Listen::on(&settings.service)?;
 
     let exporter = Exporter::install().context("metrics cannot be recorded")?;
+    let mut certificates = Certificates::default();
     let keeper = Keeper::for_database(&database, &certs, Arc::new(SystemClock)).await?;
+    let keeper = keeper.map(Arc::new);
+    if let Some(keeper) = &keeper {
+        certificates.add(standing(Role::Client, keeper));
+    }
+    if let Some((keeper, acceptor)) =
+        Keeper::for_listener(settings.service.tls, &certs, Arc::new(SystemClock)).await?
+    {
+        certificates.add(standing(Role::Server, &Arc::new(keeper)));
+        listen.tls = Some(Tls { acceptor, peer: peer_name });
+    }
     let store = Store::new(&PoolOptions {
         tls: keeper.map(by_certificates),
         max_connections: database.pool_size,
@@ -85,18 +96,32 @@ async fn run(
     check_footing(&store, database.allow_unwalled_role).await?;
 
     let schema = SchemaRule { ledger: LEDGER, judge };
-    let deps = Deps::of(store, &settings, exporter, schema).await?;
+    let deps = Deps { certificates, ..Deps::of(store, &settings, exporter, schema).await? };
     let service = Service::new(listen, deps);
     tracing::info!(address = %service.address()?, "serving");
     service.run().await.context("the service stopped")
 }
 
 /// Connections follow the certificates as they are replaced.
-fn by_certificates(keeper: Keeper) -> Tls {
-    Tls::new(move || {
+fn by_certificates(keeper: Arc<Keeper>) -> brownie_persistence::Tls {
+    brownie_persistence::Tls::new(move || {
         let current = keeper.current();
         (current.generation(), current.connector().clone())
     })
+}
+
+/// Tells how the certificates of something are. Holds them: they are kept as long as somebody asks.
+fn standing(
+    role: Role,
+    keeper: &Arc<Keeper>,
+) -> impl Fn() -> Result<String, String> + Send + Sync + 'static {
+    let keeper = Arc::clone(keeper);
+    let what = if role == Role::Server { "the API" } else { "the database" };
+    move || match (keeper.refused(), keeper.current().expiry(role, SystemClock.now())) {
+        (Some(faults), _) => Err(format!("new certificates for {what} are refused: {faults}")),
+        (None, Some(end)) => Ok(format!("for {what}: until {}", end.to_rfc3339())),
+        (None, None) => Ok(format!("for {what}: authorities only")),
+    }
 }
 
 /// Makes sure that nothing between us and the rows takes the walls down.

@@ -5,11 +5,13 @@
 
 mod embedded;
 
-use std::{net::SocketAddr, process::ExitCode, time::Duration};
+use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use brownie_api::{Deps, Listen, Schema, SchemaRule, Service, Settings};
-use brownie_config::{DatabaseSettings, LogSettings, Reader, Secret};
+use brownie_api::{Deps, Listen, Schema, SchemaRule, Service, Settings, Tls};
+use brownie_certs::{Keeper, peer_name};
+use brownie_config::{CertSettings, DatabaseSettings, LogSettings, Reader, Secret};
+use brownie_domain::SystemClock;
 use brownie_metrics::Exporter;
 use brownie_migration::{Database, LEDGER, Standing, apply};
 use brownie_persistence::{PoolOptions, Store};
@@ -34,6 +36,7 @@ async fn main() -> ExitCode {
     let args = Args::parse();
     let mut reader = Reader::from_process();
     let settings = Settings::read(&mut reader, false);
+    let certs = CertSettings::read(&mut reader, "brownie-server");
     let log = LogSettings::read(&mut reader, false);
     if args.print_config {
         for (name, value) in reader.effective() {
@@ -48,7 +51,7 @@ async fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     brownie_logging::start(&log.level, log.json);
-    match run(settings).await {
+    match run(settings, certs).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("brownie-standalone: {error:#}");
@@ -57,9 +60,12 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(mut settings: Settings) -> Result<()> {
+async fn run(mut settings: Settings, certs: CertSettings) -> Result<()> {
     let started = Instant::now();
-    let listen = Listen::on(&settings.service)?;
+    let mut listen = Listen::on(&settings.service)?;
+    let listener = Keeper::for_listener(settings.service.tls, &certs, Arc::new(SystemClock));
+    let (keeper, acceptor) = listener.await?.unzip();
+    listen.tls = acceptor.map(|acceptor| Tls { acceptor, peer: peer_name });
     let data_dir = DataDir::open(&settings.service.data_dir)?;
     if settings.tokens.secret.is_none() && settings.tokens.keys_dir.is_none() {
         settings.tokens.secret = Some(Secret::new(data_dir.key()?));
@@ -94,7 +100,7 @@ async fn run(mut settings: Settings) -> Result<()> {
     welcome(service.address()?, started.elapsed());
     service.run().await.context("the service stopped")?;
     tokio::task::spawn_blocking(move || database.stop()).await??;
-    drop(data_dir);
+    drop((data_dir, keeper));
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use brownie_metrics::Exporter;
 use brownie_persistence::Store;
 use chrono::TimeDelta;
 
-use crate::{Deps, Limits, SchemaRule};
+use crate::{Certificates, Deps, Limits, SchemaRule, access::Certified};
 
 /// The settings of a service, besides those of its database.
 #[derive(Debug, Clone)]
@@ -94,6 +94,8 @@ impl Deps {
             throttle: Throttle::new(cache.clone(), Delays::ACCOUNT, Delays::ADDRESS),
             cache,
             limits: Limits::of(service),
+            certified: Certified::of(service),
+            certificates: Certificates::default(),
             exporter,
             clock,
             ids,

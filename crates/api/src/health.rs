@@ -1,6 +1,6 @@
 //! Whether the service lives, and whether it can serve.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use actix_web::{HttpRequest, HttpResponse, Responder, body::BoxBody, http::StatusCode, web};
 use brownie_domain::Timestamp;
@@ -26,8 +26,51 @@ pub(crate) struct Health {
     database: &'static str,
     /// What instances share: `redis`, or `process` when there is none or it is away.
     cache: CacheHealth,
+    /// Whether those in use are those that there are.
+    certificates: CertificateHealth,
     /// Why it is not healthy, or what is remarkable.
     detail: String,
+}
+
+/// Whether the certificates in use are those that there are. The service answers in any case.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct CertificateHealth {
+    /// `good`, or `refused` when there are new ones that are not good; `none` where none are in use.
+    status: &'static str,
+    /// What is wrong with them, and when those in use end.
+    detail: String,
+}
+
+/// Tells how the certificates are, lent by whoever keeps them.
+#[derive(Clone, Default)]
+pub struct Certificates(Vec<Arc<dyn Fn() -> Standing + Send + Sync>>);
+
+/// How certificates are: what is wrong with new ones, if something is; or what is to say of those in
+/// use.
+pub(crate) type Standing = Result<String, String>;
+
+impl Certificates {
+    /// Adds certificates that somebody keeps.
+    pub fn add(&mut self, standing: impl Fn() -> Standing + Send + Sync + 'static) {
+        self.0.push(Arc::new(standing));
+    }
+
+    fn health(&self) -> CertificateHealth {
+        let all: Vec<Standing> = self.0.iter().map(|standing| standing()).collect();
+        let status = match all.as_slice() {
+            [] => "none",
+            all if all.iter().all(Result::is_ok) => "good",
+            _ => "refused",
+        };
+        let words = all.into_iter().map(|standing| standing.unwrap_or_else(|fault| fault));
+        CertificateHealth { status, detail: words.collect::<Vec<_>>().join("; ") }
+    }
+}
+
+impl std::fmt::Debug for Certificates {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Certificates").field(&self.0.len()).finish()
+    }
 }
 
 /// Whether what instances share is shared. The service answers in any case.
@@ -106,6 +149,7 @@ pub(crate) async fn ready(request: HttpRequest, deps: web::Data<Deps>) -> Readin
         version: env!("CARGO_PKG_VERSION"),
         database,
         cache: cache_health(&deps).await,
+        certificates: deps.certificates.health(),
         detail: schema.detail,
     };
     Readiness { servable: schema.servable, health }

@@ -32,10 +32,11 @@ use chrono::TimeDelta;
 
 pub use compose::{Settings, SetupError};
 pub use edges::Origins;
+pub use health::Certificates;
 pub use limits::Limits;
 pub use openapi::document as openapi_document;
 pub use problem::{Code, FieldError, Problem};
-pub use service::{Listen, Service};
+pub use service::{Listen, Service, Tls};
 
 /// What the handlers work with.
 #[derive(Debug, Clone)]
@@ -62,6 +63,10 @@ pub struct Deps {
     pub clock: Arc<dyn Clock>,
     /// Makes ids.
     pub ids: Arc<dyn IdSource>,
+    /// Which API key a client's certificate stands for, by its CN.
+    pub certified: access::Certified,
+    /// Tells how the certificates are.
+    pub certificates: Certificates,
     /// Judges whether the database's schema can be served.
     pub schema: SchemaRule,
 }

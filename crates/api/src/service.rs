@@ -1,18 +1,21 @@
 //! The service as a whole: two listeners, one for the API and one for the metrics alone.
 
 use std::{
-    io,
+    fmt, io,
     net::{SocketAddr, TcpListener},
     time::Duration,
 };
 
+use actix_tls::accept::openssl::TlsStream;
 use actix_web::{
     App, HttpServer,
     middleware::{Compress, NormalizePath, from_fn},
+    rt::net::TcpStream,
     web,
 };
 use brownie_config::ServiceSettings;
 use brownie_metrics::Exporter;
+use openssl::ssl::{SslAcceptorBuilder, SslRef};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
@@ -33,6 +36,22 @@ pub struct Listen {
     pub max_connections: usize,
     /// Which pages' scripts may ask.
     pub origins: Origins,
+    /// How the API is encrypted, if it is.
+    pub tls: Option<Tls>,
+}
+
+/// How the API is encrypted, and how a client is known by a certificate.
+pub struct Tls {
+    /// What decides with which certificates, and which are taken.
+    pub acceptor: SslAcceptorBuilder,
+    /// Returns the CN of what a client has shown and proved, if it has.
+    pub peer: fn(&SslRef) -> Option<String>,
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tls")
+    }
 }
 
 impl Listen {
@@ -52,6 +71,7 @@ impl Listen {
                 [any] if any == "*" => Origins::Any,
                 listed => Origins::Listed(listed.to_vec()),
             },
+            tls: None,
         })
     }
 }
@@ -70,6 +90,10 @@ fn bind(address: SocketAddr, variable: &str) -> io::Result<TcpListener> {
 
 /// How long requests under way may take after a signal to stop.
 const GRACE: Duration = Duration::from_secs(20);
+
+/// What the certificate calls whoever is at the other end of a connection.
+#[derive(Debug)]
+pub(crate) struct PeerName(pub(crate) String);
 
 /// Whether the service stops. What would answer for a long time ends then.
 #[derive(Debug)]
@@ -147,6 +171,7 @@ impl Service {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let workers = listen.workers.unwrap_or_else(cores).max(1);
         let origins = listen.origins;
+        let peer = listen.tls.as_ref().map(|tls| tls.peer);
         let api = HttpServer::new(move || {
             App::new()
                 .app_data(shared.clone())
@@ -164,8 +189,21 @@ impl Service {
         .client_request_timeout(Duration::from_secs(10))
         .max_connections(listen.max_connections.div_ceil(workers))
         .shutdown_timeout(GRACE.as_secs())
-        .disable_signals();
-        let api = api.workers(workers).listen(listen.api)?.run();
+        .on_connect(move |connection, data| {
+            let stream = connection.downcast_ref::<TlsStream<TcpStream>>();
+            if let (Some(stream), Some(peer)) = (stream, peer)
+                && let Some(name) = peer(stream.ssl())
+            {
+                data.insert(PeerName(name));
+            }
+        })
+        .disable_signals()
+        .workers(workers);
+        let api = match listen.tls {
+            Some(tls) => api.listen_openssl(listen.api, tls.acceptor)?,
+            None => api.listen(listen.api)?,
+        };
+        let api = api.run();
         let handle = api.handle();
         let stopping = tokio::spawn(async move {
             told_to_stop().await?;

@@ -26,13 +26,13 @@
 mod authority;
 mod connector;
 mod current;
-mod database;
 pub mod dev;
 mod facts;
 mod fault;
 mod fetch;
 mod inspect;
 mod keeper;
+mod keepers;
 mod listener;
 mod material;
 mod pem;

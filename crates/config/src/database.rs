@@ -139,6 +139,11 @@ pub struct DatabaseSettings {
 }
 
 impl DatabaseSettings {
+    /// Tells whether the environment names a database.
+    pub fn are_there(reader: &mut Reader) -> bool {
+        reader.secret(&DATABASE_URL).is_some() || reader.text(&DB_HOST).is_some()
+    }
+
     /// Reads the settings, for a program that logs in as `role` unless told otherwise. What is
     /// missing or wrong is a problem of `reader`'s.
     pub fn read(reader: &mut Reader, role: &str) -> Self {

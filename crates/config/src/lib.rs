@@ -7,6 +7,7 @@
 mod cache;
 mod certs;
 mod database;
+mod listener;
 mod oidc;
 mod reader;
 mod secret;
@@ -18,6 +19,7 @@ mod vault;
 pub use cache::{CacheSettings, RedisSettings};
 pub use certs::{CertFiles, CertSettings};
 pub use database::DatabaseSettings;
+pub use listener::{CertifiedKey, ListenerTls};
 pub use oidc::{OidcSettings, is_private_way};
 pub use reader::{Problem, Problems, Reader, Variable};
 pub use secret::{Secret, SecretSource};
@@ -34,6 +36,7 @@ pub fn all_variables() -> Vec<&'static Variable> {
         vault::VARIABLES,
         cache::VARIABLES,
         service::VARIABLES,
+        listener::VARIABLES,
         tokens::VARIABLES,
         oidc::VARIABLES,
     ]

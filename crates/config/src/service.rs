@@ -1,10 +1,10 @@
 //! How the service listens and logs.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 
 use ipnet::IpNet;
 
-use crate::{Reader, Variable};
+use crate::{CertifiedKey, ListenerTls, Reader, Variable, listener};
 
 const METADATA_HOST: Variable = Variable {
     name: "METADATA_HOST",
@@ -127,6 +127,10 @@ pub struct ServiceSettings {
     pub rate_limit_address: u32,
     /// Proxies whose word about addresses is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether the API is served by TLS.
+    pub tls: ListenerTls,
+    /// Which API key a certificate stands for, by its CN.
+    pub certified: BTreeMap<String, CertifiedKey>,
     /// Where standalone keeps its files.
     pub data_dir: PathBuf,
 }
@@ -134,7 +138,10 @@ pub struct ServiceSettings {
 impl ServiceSettings {
     /// Reads the settings. What is wrong is a problem of `reader`'s.
     pub fn read(reader: &mut Reader) -> Self {
+        let tls = listener::tls(reader);
         Self {
+            tls,
+            certified: listener::principals(reader, tls),
             host: reader
                 .parse(&METADATA_HOST, "an IP address")
                 .unwrap_or(IpAddr::from([127, 0, 0, 1])),

@@ -1,6 +1,6 @@
 //! Who asks: from the credential that came with a request to somebody the database knows.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use actix_web::{
     HttpMessage, HttpRequest,
@@ -12,6 +12,8 @@ use actix_web::{
 };
 use brownie_auth::{ApiKey, Claims, SecretHash};
 use brownie_cache::Cache;
+use brownie_config::ServiceSettings;
+use brownie_domain::{ApiKeyId, OrganizationId};
 use brownie_persistence::{
     Error, OrgContext, OrgTx, Principal, Resource, Store, SystemContext, SystemScope, TokenClaims,
 };
@@ -20,6 +22,7 @@ use super::request_id;
 use crate::{
     Code, Deps, Problem,
     repeat::{self, Keep, Key, Once},
+    service::PeerName,
 };
 
 /// What the middleware found out.
@@ -41,8 +44,22 @@ pub(crate) async fn identify<B: MessageBody>(
     next.call(request).await
 }
 
+/// Which API key a client's certificate stands for, by its CN.
+#[derive(Debug, Clone, Default)]
+pub struct Certified(BTreeMap<String, (OrganizationId, ApiKeyId)>);
+
+impl Certified {
+    pub(crate) fn of(settings: &ServiceSettings) -> Self {
+        let certified = settings.certified.iter().map(|(name, (org, key))| {
+            (name.clone(), (OrganizationId::from_uuid(*org), ApiKeyId::from_uuid(*key)))
+        });
+        Self(certified.collect())
+    }
+}
+
 pub(super) async fn identity_of(request: &HttpRequest) -> Option<Identity> {
-    let (credential, deps) = (credential(request)?, request.app_data::<web::Data<Deps>>()?);
+    let deps = request.app_data::<web::Data<Deps>>()?;
+    let Some(credential) = credential(request) else { return certified(request, deps).await };
     let refused = || Identity::Refused(Problem::new(Code::Unauthenticated));
     let credential = match credential {
         Ok(Some(credential)) => credential,
@@ -54,6 +71,27 @@ pub(super) async fn identity_of(request: &HttpRequest) -> Option<Identity> {
         Ok(Some(principal)) => Identity::Known(Box::new(principal)),
         Ok(None) => refused(),
         Err(problem) => Identity::Refused(problem),
+    })
+}
+
+/// Finds out who asks by the certificate of the connection. One that stands for nobody is none: it was
+/// good enough to come in, and what is open to everybody is open to it.
+async fn certified(request: &HttpRequest, deps: &Deps) -> Option<Identity> {
+    let PeerName(name) = request.conn_data::<PeerName>()?;
+    let (org_id, id) = *deps.certified.0.get(name)?;
+    let system = deps.store.system(&SystemContext::for_visitor(request_id(request)));
+    Some(match system.api_key(org_id, id).await {
+        Ok(Some(known)) => {
+            if known.asked_now {
+                system.note_use(org_id, id);
+            }
+            Identity::Known(Box::new(known.principal))
+        }
+        Ok(None) => Identity::Refused(Problem::with(
+            Code::Unauthenticated,
+            "The API key that this certificate stands for is revoked, over, or unknown.",
+        )),
+        Err(error) => Identity::Refused(error.into()),
     })
 }
 

@@ -16,6 +16,7 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
 use brownie_domain::{Action, OrganizationId, Reach, RequestId, TeamId, UserId};
 use brownie_persistence::{Error, OrgScope, OrgTx, Principal, Reading, Resource};
 
+pub use identity::Certified;
 pub(crate) use identity::{identify, known};
 pub use permission::{Permission, perm};
 
