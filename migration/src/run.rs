@@ -57,11 +57,6 @@ pub enum Error {
         "there is no trusted way to the database; see `brownie-migrator certs check --connect`"
     )]
     Tls(#[from] TunnelError),
-    /// The server ends the connection as soon as it has seen our certificate.
-    #[error(
-        "the database server does not accept our certificate ({0}); is it of the CA that the server believes, not expired, not revoked?"
-    )]
-    Certificate(String),
     /// Another migrator held the lock for all the time given.
     #[error("another migrator is still at work after {} s; wait for it, or give a longer --wait", waited.as_secs())]
     Busy {
@@ -240,10 +235,7 @@ impl Database {
         options.map_sqlx_postgres_opts(move |options| {
             options.socket(&socket).ssl_mode(sqlx::postgres::PgSslMode::Disable)
         });
-        sea_orm::Database::connect(options).await.map_err(|error| match tunnel.fault() {
-            Some(fault) => Error::Certificate(fault.to_owned()),
-            None => error.into(),
-        })
+        Ok(sea_orm::Database::connect(options).await?)
     }
 
     /// Returns where the server is, if the way there is by TLS of ours. A URL that cannot be read is

@@ -8,7 +8,6 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -48,6 +47,16 @@ pub enum TunnelError {
         /// Where.
         address: String,
     },
+    /// It ends the connection as soon as it has seen our certificate, or that there is none.
+    #[error(
+        "{address} does not accept our certificate ({why}); is it of the CA that the server believes, not expired, not revoked?"
+    )]
+    Certificate {
+        /// Where.
+        address: String,
+        /// What it says.
+        why: String,
+    },
     /// It is not whom we take it for, or does not believe us.
     #[error("{address} and we do not trust each other")]
     Untrusted {
@@ -63,7 +72,6 @@ pub enum TunnelError {
 #[derive(Debug)]
 pub(crate) struct Tunnel {
     dir: TempDir,
-    fault: Arc<OnceLock<String>>,
 }
 
 impl Tunnel {
@@ -89,28 +97,39 @@ impl Tunnel {
             return Err(TunnelError::NoTls { address });
         }
         let connector = tokio_native_tls::TlsConnector::from(connector);
-        let far = match timeout(PATIENCE, connector.connect(host, stream)).await {
+        let mut far = match timeout(PATIENCE, connector.connect(host, stream)).await {
             Ok(Ok(far)) => far,
             Ok(Err(source)) => return Err(TunnelError::Untrusted { address, source }),
             Err(_) => return Err(away(io::ErrorKind::TimedOut.into())),
         };
+        if let Some(why) = refusal(&mut far).await {
+            return Err(TunnelError::Certificate { address, why });
+        }
         // Mode 0700: whoever could enter would be let in as us.
         let dir = tempfile::Builder::new().prefix("brownie-").tempdir().map_err(away)?;
         let near = UnixListener::bind(dir.path().join(socket_name(port))).map_err(away)?;
-        let fault = Arc::new(OnceLock::new());
-        drop(tokio::spawn(carry(near, far, Arc::clone(&fault))));
-        Ok(Self { dir, fault })
+        drop(tokio::spawn(carry(near, far)));
+        Ok(Self { dir })
     }
 
     /// Returns the directory in which a driver finds the socket.
     pub(crate) fn directory(&self) -> &Path {
         self.dir.path()
     }
+}
 
-    /// Returns what the server's TLS said after the handshake, which is where it refuses a client's
-    /// certificate (RFC 8446, section 4.4.2.4).
-    pub(crate) fn fault(&self) -> Option<&str> {
-        self.fault.get().map(String::as_str)
+/// How long a server has to say that it does not want us.
+const SECOND_THOUGHTS: Duration = Duration::from_millis(150);
+
+/// Waits for what a server says of our certificate: in TLS 1.3 that comes after our handshake is done
+/// (RFC 8446, section 4.4.2.4). Had we sent anything by then, its last word would be lost to a reset.
+/// PostgreSQL says nothing before it is asked, so a good one lets the time pass.
+async fn refusal(far: &mut TlsStream<TcpStream>) -> Option<String> {
+    let mut byte = [0];
+    match timeout(SECOND_THOUGHTS, far.read(&mut byte)).await {
+        Err(_) => None,
+        Ok(Err(error)) => Some(error.to_string()),
+        Ok(Ok(_)) => Some("it ended the connection".to_owned()),
     }
 }
 
@@ -119,12 +138,11 @@ fn socket_name(port: u16) -> PathBuf {
     format!(".s.PGSQL.{port}").into()
 }
 
-async fn carry(near: UnixListener, mut far: TlsStream<TcpStream>, fault: Arc<OnceLock<String>>) {
+async fn carry(near: UnixListener, mut far: TlsStream<TcpStream>) {
     let Ok((mut one, _)) = near.accept().await else { return };
     drop(near);
-    if let Err(error) = copy_bidirectional(&mut one, &mut far).await {
-        let _ = fault.set(error.to_string());
-    }
+    // Whoever reads and writes at the near end sees that it is over.
+    let _ = copy_bidirectional(&mut one, &mut far).await;
 }
 
 async fn limited<T>(step: impl Future<Output = io::Result<T>>) -> io::Result<T> {

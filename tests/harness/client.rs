@@ -74,6 +74,11 @@ impl Client {
         Self { base: base.to_owned(), token: None, http: reqwest::Client::new() }
     }
 
+    /// Somebody nobody knows, who connects in a way of their own.
+    pub fn through(base: &str, http: reqwest::Client) -> Self {
+        Self { base: base.to_owned(), token: None, http }
+    }
+
     /// The same, with a token.
     #[must_use]
     pub fn with_token(&self, token: &str) -> Self {

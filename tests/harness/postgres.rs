@@ -7,6 +7,7 @@
 
 use std::{
     env, fs,
+    io::Write,
     os::unix::{fs::chown, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -284,6 +285,19 @@ fn certify(dir: &Path, owner: Option<u32>) -> Result<()> {
         format!("local all all trust\n{}", shipped("pg_hba.conf")?),
     )?;
     fs::write(dir.join("pg_ident.conf"), shipped("pg_ident.conf")?)?;
+    // In its file, so that a test can set it otherwise.
+    let file = |name: &str| dir.join(name).display().to_string();
+    let settings = format!(
+        "ssl = on\nssl_ca_file = '{}'\nssl_cert_file = '{}'\nssl_key_file = '{}'\n\
+         hba_file = '{}'\nident_file = '{}'\n",
+        file("certs/server/ca.crt"),
+        file("certs/server/server.crt"),
+        file("certs/server/server.key"),
+        file("pg_hba.conf"),
+        file("pg_ident.conf"),
+    );
+    let mut conf = fs::OpenOptions::new().append(true).open(dir.join("data/postgresql.conf"))?;
+    conf.write_all(settings.as_bytes())?;
     // The keeper removes all of it, and is not root.
     for path in std::iter::once(certs.clone()).chain(below(&certs)?) {
         chown(&path, owner, owner)?;
@@ -318,20 +332,6 @@ fn keep(bin: &Path, dir: &Path, port: u16, settings: &[&str], owner: Option<u32>
             "-c",
             &format!("unix_socket_directories={}", dir.display()),
         ])
-        .args(["-c", "ssl=on"])
-        .args(
-            [
-                ("ssl_ca_file", "certs/server/ca.crt"),
-                ("ssl_cert_file", "certs/server/server.crt"),
-                ("ssl_key_file", "certs/server/server.key"),
-                ("hba_file", "pg_hba.conf"),
-                ("ident_file", "pg_ident.conf"),
-            ]
-            .into_iter()
-            .flat_map(|(name, file)| {
-                ["-c".to_owned(), format!("{name}={}", dir.join(file).display())]
-            }),
-        )
         .args(settings.iter().flat_map(|setting| ["-c", setting]))
         .current_dir(dir)
         .stdin(Stdio::piped());

@@ -115,10 +115,15 @@ impl Service {
     }
 
     async fn wait_until_ready(&mut self) -> Result<()> {
-        let client = Client::anonymous(&self.base());
+        // What listens by TLS may want a certificate; the metrics' port never does.
+        let (client, path) = if self.is_encrypted() {
+            (self.metrics_client(), "/metrics")
+        } else {
+            (self.client(), "/readyz")
+        };
         let deadline = Instant::now() + Duration::from_mins(1);
         loop {
-            if let Ok(answer) = client.get("/readyz").await
+            if let Ok(answer) = client.get(path).await
                 && answer.status == 200
             {
                 return Ok(());
@@ -133,7 +138,17 @@ impl Service {
 
     /// Returns the URL it answers at.
     pub fn base(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        let scheme = if self.is_encrypted() { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}", self.port)
+    }
+
+    fn is_encrypted(&self) -> bool {
+        self.variables.iter().any(|(name, value)| name == "METADATA_TLS" && value != "off")
+    }
+
+    /// Returns which process it is.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Returns a client nobody knows.

@@ -21,6 +21,7 @@ mod house;
 mod http;
 mod lint;
 mod migrator;
+mod mtls;
 mod plans;
 mod pooler;
 mod schema;

@@ -8,5 +8,8 @@ SELECT quote_ident(rolname) AS name, concat_ws(', ',
     CASE WHEN rolbypassrls THEN 'bypasses row security' END,
     CASE WHEN NOT rolinherit THEN 'does not inherit' END,
     'member of ' || (SELECT string_agg(DISTINCT quote_ident(pg_get_userbyid(roleid)) COLLATE "C", ', ')
-        FROM pg_auth_members WHERE member = our_roles.oid)) AS definition
+        FROM pg_auth_members WHERE member = our_roles.oid
+            -- The migrator is, where no superuser migrates (compose/postgres/roles.sql).
+            AND NOT (rolname = 'brownie-migrator' AND roleid = (SELECT oid FROM pg_roles
+                WHERE rolname = 'brownie-lookup')))) AS definition
 FROM our_roles

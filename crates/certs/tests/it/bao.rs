@@ -11,7 +11,7 @@ use std::{
 use brownie_config::{Secret, SecretSource, VaultAuth, VaultCertificates, VaultSettings};
 use serde_json::{Value, json};
 
-use crate::world::{Ca, key_pem, pem};
+use super::world::{Ca, key_pem, pem};
 
 /// The token that may do everything.
 pub(crate) const ROOT: &str = "root";
