@@ -180,3 +180,53 @@ async fn a_demo_is_seeded_once() {
     assert_eq!(resolved.status, 200);
     assert!(resolved.body.to_string().contains("cpu_usage"), "{:?}", resolved.body);
 }
+
+#[test]
+fn certificates_are_made_looked_into_and_judged() {
+    let here = tempfile::tempdir().unwrap();
+    let out = here.path().join("dev-certs");
+    let path = |name: &str| out.join(name).to_str().unwrap().to_owned();
+    let (out_text, role) = (out.to_str().unwrap(), path("brownie-migrator"));
+    let certs = |arguments: &[&str], variables: &[(&str, &str)]| {
+        run("brownie-migrator", &[&["certs"], arguments].concat(), variables).unwrap()
+    };
+    let made = certs(&["dev", "--out", out_text], &[]);
+    assert!(made.status.success(), "{}", stderr(&made));
+    let again = certs(&["dev", "--out", out_text], &[]);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(stderr(&again).contains("is there already"), "{}", stderr(&again));
+
+    let looked = certs(&["inspect", &path("server/server.crt"), &path("ca/ca.key"), "--json"], &[]);
+    let looked: Value = serde_json::from_str(&stdout(&looked)).unwrap();
+    assert!(looked["files"][0]["certificates"][0]["names"].to_string().contains("DNS:localhost"));
+    assert_eq!(looked["files"][1]["key"], "EC P-256");
+    assert_eq!(certs(&["inspect", out_text], &[]).status.code(), Some(3));
+
+    let good = certs(&["check"], &[("CERT_DIR", &role)]);
+    assert_eq!(good.status.code(), Some(0), "{}", stdout(&good));
+    let wrong = [("CERT_DIR", role.as_str()), ("CERT_EXPECTED_CN", "brownie-server")];
+    let bad = certs(&["check", "--json"], &wrong);
+    assert_eq!(bad.status.code(), Some(3));
+    assert!(stdout(&bad).contains(r#""good":false"#), "{}", stdout(&bad));
+
+    let fetched = here.path().join("fetched");
+    let copy = certs(&["fetch", "--out", fetched.to_str().unwrap()], &[("CERT_DIR", &role)]);
+    assert!(copy.status.success(), "{}", stderr(&copy));
+    let variables = [("CERT_DIR", fetched.to_str().unwrap())];
+    assert_eq!(certs(&["check"], &variables).status.code(), Some(0));
+}
+
+#[test]
+fn a_check_connects_if_it_is_told_to() {
+    let postgres = Postgres::shared();
+    let role = postgres.certificates("brownie-migrator");
+    let url = format!("postgres://brownie-migrator@127.0.0.1:{}/brownie_template", postgres.port());
+    let variables = [("CERT_DIR", role.to_str().unwrap()), ("DATABASE_URL", url.as_str())];
+    let good = run("brownie-migrator", &["certs", "check", "--connect"], &variables).unwrap();
+    assert_eq!(good.status.code(), Some(0), "{}{}", stdout(&good), stderr(&good));
+    assert!(stdout(&good).contains("good  tls: TLSv1.3"), "{}", stdout(&good));
+    let nobody = url.replace("brownie_template", "no_such_database");
+    let variables = [variables[0], ("DATABASE_URL", nobody.as_str())];
+    let bad = run("brownie-migrator", &["certs", "check", "--connect"], &variables).unwrap();
+    assert_eq!(bad.status.code(), Some(3), "{}{}", stdout(&bad), stderr(&bad));
+}

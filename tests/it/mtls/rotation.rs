@@ -59,7 +59,7 @@ async fn ask(
     let path = format!("/api/v1/teams/{}/incidents", me.text("team_id"));
     let mut failures = Vec::new();
     while !over.load(Ordering::Relaxed) {
-        let answer = if number % 2 == 0 {
+        let answer = if number.is_multiple_of(2) {
             client.get(&path).await.map(|answer| (answer.status, 200))
         } else {
             let body = json!({"title": "while certificates change"});
