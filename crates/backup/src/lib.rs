@@ -1,0 +1,50 @@
+//! Backups that have proven they restore.
+//!
+//! A backup is one state of the database ([`create`]): tables copied out under one snapshot by
+//! several connections, compressed, encrypted, and uploaded as they come, with a manifest that is
+//! written last. [`verify`] reads it from end to end, [`restore`](restore()) makes a database of it,
+//! [`drill`](drill()) does that on trial and tells how long it took.
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | `plan` | which tables and sequences there are |
+//! | `snapshot`, `lock` | one state of the database; one backup at a time |
+//! | `dump`, `part`, `digest`, `seal` | how rows become objects, and back |
+//! | `store`, `upload`, `provider` | where objects are kept |
+//! | `manifest`, `envelope`, `list` | what a backup is made of, and which there are |
+//! | `create`, `verify`, `restore`, `drill` | what is done with them |
+
+mod create;
+mod digest;
+mod dump;
+mod envelope;
+mod error;
+mod list;
+mod lock;
+mod manifest;
+mod name;
+mod part;
+mod plan;
+mod progress;
+mod seal;
+mod server;
+mod snapshot;
+mod store;
+mod upload;
+mod verify;
+
+pub use create::{Create, create};
+pub use digest::Hash;
+pub use envelope::SigningKey;
+pub use error::{Error, Result};
+pub use list::{Entry, Verified, find, list};
+pub use manifest::{
+    AppliedMigration, DatabaseInfo, Encryption, FORMAT, Manifest, Part, Seal, Sequence, TableData,
+};
+pub use name::BackupName;
+pub use plan::{EXCEPTIONS, Plan, Table};
+pub use progress::{Progress, Stage, Tell, silent};
+pub use seal::{Identities, Recipients};
+pub use server::{Dial, Server};
+pub use store::{Provider, Store};
+pub use verify::{Read, verify};
