@@ -9,13 +9,15 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    BackupName, Dial, Error, Progress, Provider, Recipients, Result, SigningKey, Stage, Store, Tell,
+    BackupName, Dial, Error, Progress, Provider, Recipients, Result, SigningKey, Stage, Store,
+    Tell,
     dump::Dump,
     envelope, list,
     manifest::{self, Encryption, FORMAT, Manifest, Seal, TableData},
     plan::Table,
     seal::{self, BackupKey},
     snapshot::{Snapshot, still_holds},
+    task::{uncut, unless_cancelled},
 };
 
 /// What a backup is made with.
@@ -82,7 +84,10 @@ pub async fn create(
     ids: Arc<dyn IdSource>,
     how: Create,
 ) -> Result<Manifest> {
-    if how.recipients.is_empty() && store.provider() != Provider::Directory && !how.allow_unencrypted {
+    if how.recipients.is_empty()
+        && store.provider() != Provider::Directory
+        && !how.allow_unencrypted
+    {
         return Err(Error::Unencrypted { provider: store.provider().as_str() });
     }
     if how.recipients.is_empty() {
@@ -90,24 +95,21 @@ pub async fn create(
             "the backup is not encrypted, as BACKUP_AGE_RECIPIENTS is not set: whoever can read its files can read every organization's data"
         );
     }
-    // In a task of its own: whoever drops this future must not leave parts of uploads behind.
+    // Uncut: whoever drops this future must not leave parts of uploads behind.
     let (cancel, timeout) = (how.cancel.child_token(), how.timeout);
-    let _stop = cancel.clone().drop_guard();
     let run = Run { dial, store: store.clone(), clock, ids, how, cancel: cancel.clone() };
-    let mut task = tokio::spawn(run.whole());
-    let outcome = tokio::select! {
-        outcome = &mut task => outcome,
+    let mut whole = std::pin::pin!(uncut(&cancel, run.whole()));
+    tokio::select! {
+        outcome = &mut whole => outcome,
         () = tokio::time::sleep(timeout) => {
             cancel.cancel();
-            match task.await {
-                Ok(Err(Error::Cancelled)) => Ok(Err(Error::TimedOut { after: timeout })),
+            match whole.await {
+                Err(Error::Cancelled) => Err(Error::TimedOut { after: timeout }),
                 // It failed by itself, or was done after all.
                 outcome => outcome,
             }
         }
-    };
-    // A task that panicked has published nothing.
-    outcome.unwrap_or(Err(Error::Cancelled))
+    }
 }
 
 struct Run {
@@ -123,11 +125,8 @@ impl Run {
     async fn whole(self) -> Result<Manifest> {
         let tell = &self.how.tell;
         tell(Progress::Begins { stage: Stage::Prepare, expected: 0 });
-        let snapshot = tokio::select! {
-            biased;
-            () = self.cancel.cancelled() => return Err(Error::Cancelled),
-            snapshot = Snapshot::take(self.dial.as_ref(), self.how.jobs.max(1)) => snapshot?,
-        };
+        let taking = Snapshot::take(self.dial.as_ref(), self.how.jobs.max(1));
+        let snapshot = unless_cancelled(&self.cancel, taking).await?;
         let created_at = self.clock.now();
         let name = self.how.name.clone().unwrap_or_else(|| BackupName::at(created_at));
         list::judge_clock(&self.store, created_at).await?;

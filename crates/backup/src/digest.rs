@@ -188,7 +188,9 @@ mod tests {
         let all = rows(b"a\t1\nb\t2\n\n");
         assert_eq!(all.count, 3);
         assert_eq!(all, rows(b"\nb\t2\na\t1\n"));
-        for other in [&b"a\t1\nb\t2\n"[..], b"a\t1\nb\t2\n\n\n", b"a\t1\nb\t3\n\n", b"a\t1b\t2\n\n\n"] {
+        for other in
+            [&b"a\t1\nb\t2\n"[..], b"a\t1\nb\t2\n\n\n", b"a\t1\nb\t3\n\n", b"a\t1b\t2\n\n\n"]
+        {
             assert_ne!(all.content(), rows(other).content());
         }
     }

@@ -53,17 +53,17 @@ impl Dump {
         let sealer = self.clone();
         let table_name = table.name.clone();
         let sealing = async {
-            let sealing = tokio::task::spawn_blocking(move || {
-                sealer.seal(&table_name, received, &objects)
-            });
+            let sealing =
+                tokio::task::spawn_blocking(move || sealer.seal(&table_name, received, &objects));
             match sealing.await {
                 Ok(Ok(sealed)) => Ok(sealed),
                 // Its other end is gone, which knows why.
-                Ok(Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => Err(Error::Cancelled),
-                Ok(Err(error)) => Err(Error::Damaged {
-                    object: table.name.clone(),
-                    what: error.to_string(),
-                }),
+                Ok(Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+                    Err(Error::Cancelled)
+                }
+                Ok(Err(error)) => {
+                    Err(Error::Damaged { object: table.name.clone(), what: error.to_string() })
+                }
                 Err(_) => Err(Error::Cancelled),
             }
         };

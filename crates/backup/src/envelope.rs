@@ -98,8 +98,10 @@ pub(crate) fn open<T: DeserializeOwned>(
     if let Some(key) = key {
         let forged = |what| Error::Forged { object: object.to_owned(), what };
         let tag = envelope.hmac_sha256.ok_or_else(|| forged("is not signed"))?;
-        let mac = key.mac(purpose, envelope.document.get()).ok_or_else(|| forged("cannot be judged"))?;
-        mac.verify_slice(tag.as_bytes()).map_err(|_| forged("is signed with another key, or was changed"))?;
+        let mac =
+            key.mac(purpose, envelope.document.get()).ok_or_else(|| forged("cannot be judged"))?;
+        mac.verify_slice(tag.as_bytes())
+            .map_err(|_| forged("is signed with another key, or was changed"))?;
     }
     serde_json::from_str(envelope.document.get())
         .map_err(|error| damaged(&format!("its document cannot be read: {error}")))

@@ -216,7 +216,9 @@ pub enum Error {
         what: String,
     },
     /// What was restored is not what was backed up.
-    #[error("{table} was restored, and is not what was backed up: {what}; the scratch database was dropped")]
+    #[error(
+        "{table} was restored, and is not what was backed up: {what}; the scratch database was dropped"
+    )]
     Differs {
         /// Which table, sequence or constraint.
         table: String,
@@ -249,9 +251,7 @@ pub enum Error {
 
 impl Error {
     /// Returns an error of the database for what was being done.
-    pub(crate) fn database(
-        doing: impl Into<String>,
-    ) -> impl FnOnce(tokio_postgres::Error) -> Self {
+    pub(crate) fn database(doing: impl Into<String>) -> impl FnOnce(tokio_postgres::Error) -> Self {
         move |source| Self::Database { doing: doing.into(), source }
     }
 

@@ -16,25 +16,33 @@
 
 mod create;
 mod digest;
+mod drill;
 mod dump;
 mod envelope;
 mod error;
+mod fasten;
 mod list;
+mod load;
 mod lock;
 mod manifest;
 mod name;
 mod part;
 mod plan;
 mod progress;
+pub mod provider;
+mod restore;
+mod scratch;
 mod seal;
 mod server;
 mod snapshot;
 mod store;
+mod task;
 mod upload;
 mod verify;
 
 pub use create::{Create, create};
 pub use digest::Hash;
+pub use drill::{Drilled, drill};
 pub use envelope::SigningKey;
 pub use error::{Error, Result};
 pub use list::{Entry, Verified, find, list};
@@ -44,6 +52,8 @@ pub use manifest::{
 pub use name::BackupName;
 pub use plan::{EXCEPTIONS, Plan, Table};
 pub use progress::{Progress, Stage, Tell, silent};
+pub use restore::{Migrate, MigrateByUrl, Restore, Restored, restore};
+pub use scratch::{Replace, Target};
 pub use seal::{Identities, Recipients};
 pub use server::{Dial, Server};
 pub use store::{Provider, Store};

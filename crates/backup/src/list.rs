@@ -55,14 +55,15 @@ pub(crate) async fn read(
     key: Option<&SigningKey>,
 ) -> Result<(Manifest, Hash)> {
     let object = format!("{name}/{}", manifest::FILE);
-    let bytes = store
-        .read(&object)
-        .await?
-        .ok_or_else(|| Error::NotFound { name: name.to_string() })?;
+    let bytes =
+        store.read(&object).await?.ok_or_else(|| Error::NotFound { name: name.to_string() })?;
     // The format first: of another one, nothing else can be said.
     let FormatOnly { format } = envelope::open(manifest::FILE, &object, &bytes, key)?;
     if format > FORMAT {
-        return Err(Error::TooNew { name: name.to_string(), what: format!("its format is {format}") });
+        return Err(Error::TooNew {
+            name: name.to_string(),
+            what: format!("its format is {format}"),
+        });
     }
     let manifest: Manifest = envelope::open(manifest::FILE, &object, &bytes, key)?;
     manifest.judge(name, &object)?;
@@ -121,10 +122,9 @@ pub(crate) async fn judge_clock(store: &Store, now: Timestamp) -> Result<()> {
     // Whether they are signed is of no matter here.
     let newest = list(store, None).await?.into_iter().find_map(|entry| entry.manifest.ok());
     match newest {
-        Some(newest) if newest.created_at > now + SKEW => Err(Error::Clock {
-            now: now.to_rfc3339(),
-            newest: newest.created_at.to_rfc3339(),
-        }),
+        Some(newest) if newest.created_at > now + SKEW => {
+            Err(Error::Clock { now: now.to_rfc3339(), newest: newest.created_at.to_rfc3339() })
+        }
         _ => Ok(()),
     }
 }

@@ -74,9 +74,10 @@ mod tests {
             assert_eq!(good.parse::<BackupName>().unwrap().as_str(), good);
         }
         let long = "x".repeat(1000);
-        for bad in
-            ["", ".", "..", "../x", "a/b", "a\\b", "-rf", ".x", "a..b", "a b", "a\n", "\u{e4}", "a%2f", &long]
-        {
+        for bad in [
+            "", ".", "..", "../x", "a/b", "a\\b", "-rf", ".x", "a..b", "a b", "a\n", "\u{e4}",
+            "a%2f", &long,
+        ] {
             let error = bad.parse::<BackupName>().unwrap_err().to_string();
             assert!(error.contains("cannot be the name of a backup"), "{bad}: {error}");
             assert!(error.len() < 400, "{error}");

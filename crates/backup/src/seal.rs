@@ -35,7 +35,8 @@ impl Recipients {
     /// # Errors
     /// [`Error::Settings`], naming the one that is none.
     pub fn parse(text: &str) -> Result<Self> {
-        let words = text.split(|c: char| c == ',' || c.is_whitespace()).filter(|word| !word.is_empty());
+        let words =
+            text.split(|c: char| c == ',' || c.is_whitespace()).filter(|word| !word.is_empty());
         let mut recipients = Vec::new();
         for word in words {
             // A private key must not be shown, so nothing of what was given is.
@@ -124,9 +125,9 @@ impl BackupKey {
     /// Returns the key as an age file for the recipients.
     pub(crate) fn wrap(&self, recipients: &Recipients) -> Result<Vec<u8>> {
         let text = format!("{}\n", self.0.to_string().expose_secret());
-        recipients
-            .encrypt(&text)
-            .map_err(|error| Error::Settings(format!("the backup's key cannot be encrypted: {error}")))
+        recipients.encrypt(&text).map_err(|error| {
+            Error::Settings(format!("the backup's key cannot be encrypted: {error}"))
+        })
     }
 
     /// Opens the age file. `recipient` is the public half that the manifest names.
@@ -185,8 +186,9 @@ pub(crate) enum Sealed<W: Write> {
 impl<W: Write> Sealed<W> {
     pub(crate) fn new(output: W, recipient: Option<&Recipient>) -> io::Result<Self> {
         let Some(recipient) = recipient else { return Ok(Self::Plain(output)) };
-        let encryptor = Encryptor::with_recipients(std::iter::once(recipient as &dyn age::Recipient))
-            .map_err(io::Error::other)?;
+        let encryptor =
+            Encryptor::with_recipients(std::iter::once(recipient as &dyn age::Recipient))
+                .map_err(io::Error::other)?;
         encryptor.wrap_output(output).map(Self::Encrypted)
     }
 
@@ -243,7 +245,8 @@ mod tests {
             assert_eq!(opened.recipient(), key.recipient());
         }
         for identities in [Identities(vec![other]), Identities::default()] {
-            let error = BackupKey::unwrap(&wrapped, &identities, "key.age", &encryption).unwrap_err();
+            let error =
+                BackupKey::unwrap(&wrapped, &identities, "key.age", &encryption).unwrap_err();
             assert!(matches!(&error, Error::WrongKey { .. }), "{error}");
             assert!(error.to_string().contains(&one.to_public().to_string()), "{error}");
         }
@@ -260,7 +263,10 @@ mod tests {
         for at in 0..wrapped.len() {
             let mut changed = wrapped.clone();
             changed[at] ^= 1;
-            assert!(BackupKey::unwrap(&changed, &identities, "key.age", &encryption).is_err(), "{at}");
+            assert!(
+                BackupKey::unwrap(&changed, &identities, "key.age", &encryption).is_err(),
+                "{at}"
+            );
         }
         // Nor does another backup's do.
         let other = BackupKey::generate().wrap(&recipients).unwrap();

@@ -69,7 +69,8 @@ impl Snapshot {
             .map_err(Error::database("numbering the run"))?;
         let database = database(leader).await.map_err(Error::database(doing))?;
         let migrations = migrations(leader).await.map_err(Error::database("reading the ledger"))?;
-        let sequences = sequences(leader, &plan).await.map_err(Error::database("reading sequences"))?;
+        let sequences =
+            sequences(leader, &plan).await.map_err(Error::database("reading sequences"))?;
         let fence = fence.parse().unwrap_or_default();
         Ok(Self { clients, plan, fence, database, migrations, sequences })
     }
@@ -148,8 +149,10 @@ async fn judge_row_security(leader: &Client, plan: &Plan) -> Result<&'static str
     let doing = "asking whether row-level security hides anything";
     let rows = leader.query(SQL, &[&names]).await.map_err(Error::database(doing))?;
     for row in &rows {
-        let get = || Ok::<_, tokio_postgres::Error>((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
-        let (table, role, sees_all): (String, String, bool) = get().map_err(Error::database(doing))?;
+        let get =
+            || Ok::<_, tokio_postgres::Error>((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
+        let (table, role, sees_all): (String, String, bool) =
+            get().map_err(Error::database(doing))?;
         if !sees_all {
             return Err(Error::Filtered { table, role });
         }

@@ -117,7 +117,10 @@ impl Store {
         if found.meta.size > DOCUMENT {
             return Err(Error::Damaged {
                 object: key.to_owned(),
-                what: format!("it has {} bytes, more than such a document can have", found.meta.size),
+                what: format!(
+                    "it has {} bytes, more than such a document can have",
+                    found.meta.size
+                ),
             });
         }
         found.bytes().await.map(Some).map_err(failed)

@@ -15,6 +15,7 @@ use crate::{
     manifest::{Part, TableData},
     part::{Inbox, read_part},
     seal::BackupKey,
+    task::unless_cancelled,
 };
 
 /// What a backup is read with.
@@ -66,11 +67,7 @@ pub async fn verify(
     let (manifest, manifest_sha256) = list::read(store, name, how.signing_key.as_ref()).await?;
     let key = open_key(store, &manifest, &how.identities).await?.map(Arc::new);
     (how.tell)(Progress::Begins { stage: Stage::Verify, expected: manifest.plain_bytes() });
-    tokio::select! {
-        biased;
-        () = how.cancel.cancelled() => return Err(Error::Cancelled),
-        read = read_all(store, &manifest, key, how) => read?,
-    }
+    unless_cancelled(&how.cancel, read_all(store, &manifest, key, how)).await?;
     let mark = Verified { at: clock.now(), manifest_sha256, restored: false };
     list::put_mark(store, name, &mark, how.signing_key.as_ref()).await?;
     Ok(manifest)

@@ -1,0 +1,5 @@
+//! Who keeps backups.
+
+mod directory;
+
+pub use directory::directory;
