@@ -4,6 +4,7 @@
 //! about unknown names all know it from there. A [`Reader`] collects every problem and reports them
 //! together, so that nobody fixes one only to meet the next.
 
+mod backup;
 mod cache;
 mod database;
 mod oidc;
@@ -12,6 +13,7 @@ mod secret;
 mod service;
 mod tokens;
 
+pub use backup::{BackupProvider, BackupRetention, BackupSettings, Bucket};
 pub use cache::{CacheSettings, RedisSettings};
 pub use database::DatabaseSettings;
 pub use oidc::{OidcSettings, is_private_way};
@@ -22,8 +24,15 @@ pub use tokens::TokenSettings;
 
 /// Every variable of every program, in the order of `env.example`.
 pub fn all_variables() -> Vec<&'static Variable> {
-    [database::VARIABLES, cache::VARIABLES, service::VARIABLES, tokens::VARIABLES, oidc::VARIABLES]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        database::VARIABLES,
+        cache::VARIABLES,
+        service::VARIABLES,
+        tokens::VARIABLES,
+        oidc::VARIABLES,
+        backup::VARIABLES,
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
