@@ -228,15 +228,15 @@ pub enum Error {
     /// The migrations failed.
     #[error("the schema could not be made")]
     Migration(#[source] Box<dyn StdError + Send + Sync>),
-    /// The clock stands before the newest backup.
-    #[error(
-        "the clock of this machine is wrong: it shows {now}, and the newest backup was made at {newest}; set it, or delete that backup"
-    )]
+    /// Our clock and another's disagree, so that nobody can say what is old.
+    #[error("the clock of this machine is wrong, or was: it shows {now}, and {what} {other}; nothing was made or removed; set the clock, or delete that backup")]
     Clock {
         /// What it shows.
         now: String,
-        /// When the newest backup was made.
-        newest: String,
+        /// Whose time is the other, in words.
+        what: &'static str,
+        /// The other.
+        other: String,
     },
     /// It took too long.
     #[error("it was not done after {} s and was given up; set BACKUP_TIMEOUT higher, or look for what is slow", after.as_secs())]

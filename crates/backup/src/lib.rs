@@ -13,7 +13,9 @@
 //! | `store`, `upload`, `provider` | where objects are kept |
 //! | `manifest`, `envelope`, `list` | what a backup is made of, and which there are |
 //! | `create`, `verify`, `restore`, `drill` | what is done with them |
+//! | `retain`, `cleanup` | which may go, and how they go |
 
+mod cleanup;
 mod create;
 mod digest;
 mod drill;
@@ -31,6 +33,7 @@ mod plan;
 mod progress;
 pub mod provider;
 mod restore;
+mod retain;
 mod scratch;
 mod seal;
 mod server;
@@ -40,6 +43,7 @@ mod task;
 mod upload;
 mod verify;
 
+pub use cleanup::{Cleaned, cleanup, delete};
 pub use create::{Create, create};
 pub use digest::Hash;
 pub use drill::{Drilled, drill};
@@ -53,6 +57,7 @@ pub use name::BackupName;
 pub use plan::{EXCEPTIONS, Plan, Table};
 pub use progress::{Progress, Stage, Tell, silent};
 pub use restore::{Migrate, MigrateByUrl, Restore, Restored, restore};
+pub use retain::{Decision, Fate, Known, Policy, plan};
 pub use scratch::{Replace, Target};
 pub use seal::{Identities, Recipients};
 pub use server::{Dial, Server};

@@ -1,6 +1,6 @@
 //! Where backups are kept: objects below a prefix, whoever keeps them.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
@@ -52,12 +52,25 @@ pub struct Store {
     objects: Arc<dyn ObjectStore>,
     prefix: Path,
     provider: Provider,
+    /// Where a directory is.
+    root: Option<PathBuf>,
 }
 
 impl Store {
     /// Returns a store of backups below a prefix. [`crate::provider::open`] makes one by settings.
     pub fn new(objects: Arc<dyn ObjectStore>, prefix: Path, provider: Provider) -> Self {
-        Self { objects, prefix, provider }
+        Self { objects, prefix, provider, root: None }
+    }
+
+    /// Says where the files of a directory are.
+    pub(crate) fn in_directory(mut self, root: PathBuf) -> Self {
+        self.root = Some(root);
+        self
+    }
+
+    /// Returns where the files of a directory are.
+    pub(crate) fn root(&self) -> Option<&std::path::Path> {
+        self.root.as_deref()
     }
 
     /// Returns who keeps the objects.

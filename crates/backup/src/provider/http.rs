@@ -38,6 +38,9 @@ impl Http {
             .https_only(!is_plain && bucket.access_key.is_some())
             .connect_timeout(CONNECT)
             .read_timeout(SILENCE);
+        if is_plain {
+            client = client.no_proxy();
+        }
         if let Some(path) = &bucket.ca_file {
             let bad = |why: &dyn std::fmt::Display| {
                 Error::Settings(format!("BACKUP_CA_FILE {} cannot be used: {why}", path.display()))
