@@ -135,7 +135,9 @@ fn is_orphan<'a>(
     match rest.split_once('/') {
         None => rest == list::MARK_FILE && sealed.is_none(),
         Some((run, _)) => match run.parse::<Uuid>() {
-            Ok(run) => Some(&run) != sealed && began_at(run).is_some_and(|began| now - began >= ORPHAN),
+            Ok(run) => {
+                Some(&run) != sealed && began_at(run).is_some_and(|began| now - began >= ORPHAN)
+            }
             // Not ours.
             Err(_) => false,
         },
@@ -175,9 +177,10 @@ fn sweep(directory: &Path, now: Timestamp) {
             let _ = fs::remove_dir(&path);
             continue;
         }
-        let is_half = name.to_str().and_then(|name| name.rsplit_once('#')).is_some_and(|(_, end)| {
-            !end.is_empty() && end.bytes().all(|digit| digit.is_ascii_digit())
-        });
+        let is_half =
+            name.to_str().and_then(|name| name.rsplit_once('#')).is_some_and(|(_, end)| {
+                !end.is_empty() && end.bytes().all(|digit| digit.is_ascii_digit())
+            });
         let changed = meta.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         let changed = changed.and_then(|since| TimeDelta::from_std(since).ok());
         let changed = changed.map(|since| Timestamp::UNIX_EPOCH + since);

@@ -229,7 +229,9 @@ pub enum Error {
     #[error("the schema could not be made")]
     Migration(#[source] Box<dyn StdError + Send + Sync>),
     /// Our clock and another's disagree, so that nobody can say what is old.
-    #[error("the clock of this machine is wrong, or was: it shows {now}, and {what} {other}; nothing was made or removed; set the clock, or delete that backup")]
+    #[error(
+        "the clock of this machine is wrong, or was: it shows {now}, and {what} {other}; nothing was made or removed; set the clock, or delete that backup"
+    )]
     Clock {
         /// What it shows.
         now: String,

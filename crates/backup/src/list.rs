@@ -122,13 +122,11 @@ pub(crate) async fn judge_clock(store: &Store, now: Timestamp) -> Result<()> {
     // Whether they are signed is of no matter here.
     let newest = list(store, None).await?.into_iter().find_map(|entry| entry.manifest.ok());
     match newest {
-        Some(newest) if newest.created_at > now + SKEW => {
-            Err(Error::Clock {
-                now: now.to_rfc3339(),
-                what: "the newest backup was made at",
-                other: newest.created_at.to_rfc3339(),
-            })
-        }
+        Some(newest) if newest.created_at > now + SKEW => Err(Error::Clock {
+            now: now.to_rfc3339(),
+            what: "the newest backup was made at",
+            other: newest.created_at.to_rfc3339(),
+        }),
         _ => Ok(()),
     }
 }

@@ -2,7 +2,7 @@
 //! exceptions. So a new table is in the next backup without anybody thinking of it.
 
 use serde::{Deserialize, Serialize};
-use tokio_postgres::Client;
+use tokio_postgres::{Client, error::SqlState};
 
 use crate::{Error, Result, server::ident};
 
@@ -63,7 +63,7 @@ impl Plan {
     /// Reads the catalog.
     ///
     /// # Errors
-    /// [`Error::Database`].
+    /// [`Error::Database`], or [`Error::Changing`] when a table is locked for long.
     pub async fn read(client: &Client) -> Result<Self> {
         // What an extension brought is the extension's.
         const TABLES: &str = r"
@@ -87,7 +87,14 @@ impl Plan {
               AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = c.oid AND deptype = 'e')
             ORDER BY relname";
         let doing = "reading which tables there are";
-        let rows = client.query(TABLES, &[]).await.map_err(Error::database(doing))?;
+        let rows = match client.query(TABLES, &[]).await {
+            Ok(rows) => rows,
+            // Asking for the size of a table takes a lock on it.
+            Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
+                return Err(Error::Changing);
+            }
+            Err(error) => return Err(Error::database(doing)(error)),
+        };
         let mut tables = Vec::new();
         for row in rows {
             let get = || -> Result<_, tokio_postgres::Error> {

@@ -339,8 +339,12 @@ fn provider(reader: &mut Reader) -> BackupProvider {
         ca_file: reader.text(&BACKUP_CA_FILE).map(PathBuf::from),
     };
     match (&bucket.access_key, &bucket.secret_key) {
-        (Some(_), None) => reader.problem(&BACKUP_SECRET_KEY, "must be set, too, when BACKUP_ACCESS_KEY is"),
-        (None, Some(_)) => reader.problem(&BACKUP_ACCESS_KEY, "must be set, too, when BACKUP_SECRET_KEY is"),
+        (Some(_), None) => {
+            reader.problem(&BACKUP_SECRET_KEY, "must be set, too, when BACKUP_ACCESS_KEY is")
+        }
+        (None, Some(_)) => {
+            reader.problem(&BACKUP_ACCESS_KEY, "must be set, too, when BACKUP_SECRET_KEY is")
+        }
         _ => {}
     }
     if let Some(endpoint) = &bucket.endpoint

@@ -25,7 +25,12 @@ impl CryptoProvider for OpenSsl {
 
     fn hmac(&self, algorithm: DigestAlgorithm, secret: &[u8]) -> Result<Box<dyn HmacContext>> {
         let key = PKey::hmac(secret).map_err(failed)?;
-        Ok(Box::new(Hmac { key, digest: digest(&algorithm)?, message: Vec::new(), end: Vec::new() }))
+        Ok(Box::new(Hmac {
+            key,
+            digest: digest(&algorithm)?,
+            message: Vec::new(),
+            end: Vec::new(),
+        }))
     }
 
     fn sign(&self, algorithm: SigningAlgorithm, pem: &[u8]) -> Result<Box<dyn Signer>> {

@@ -19,6 +19,7 @@ pub fn directory(path: &Path) -> Result<Store> {
     fs::create_dir_all(path).map_err(|error| failed(error.into()))?;
     let objects = LocalFileSystem::new_with_prefix(path).map_err(|error| failed(error.into()))?;
     let objects = objects.with_fsync(true).with_automatic_cleanup(true);
-    let store = Store::new(Arc::new(objects), object_store::path::Path::default(), Provider::Directory);
+    let store =
+        Store::new(Arc::new(objects), object_store::path::Path::default(), Provider::Directory);
     Ok(store.in_directory(path.to_owned()))
 }

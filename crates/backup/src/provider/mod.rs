@@ -101,7 +101,9 @@ fn build(
         }
         Provider::Gcs => {
             let mut store = match &bucket.token {
-                Some(key) => GoogleCloudStorageBuilder::new().with_service_account_key(key.expose()),
+                Some(key) => {
+                    GoogleCloudStorageBuilder::new().with_service_account_key(key.expose())
+                }
                 None => GoogleCloudStorageBuilder::from_env(),
             };
             store = store
@@ -135,7 +137,10 @@ fn build(
         Provider::Directory => return Err(Error::Settings("a directory is no bucket".to_owned())),
     };
     built.map_err(|error| {
-        Error::Settings(format!("the store cannot be set up: {}", without(&error.to_string(), bucket)))
+        Error::Settings(format!(
+            "the store cannot be set up: {}",
+            without(&error.to_string(), bucket)
+        ))
     })
 }
 

@@ -1,5 +1,7 @@
 //! Backups of real databases, into a real directory, and back.
 
+mod damage;
 mod postgres;
+mod refusals;
 mod round_trip;
 mod world;

@@ -3,12 +3,13 @@
 use std::{
     path::PathBuf,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use age::secrecy::ExposeSecret;
 use brownie_backup::{
-    BackupName, Create, Identities, Manifest, Read, Recipients, Restore, Restored, Result, Store,
-    Target, create, provider, restore,
+    BackupName, Create, Error, Identities, Manifest, Read, Recipients, Restore, Restored, Result,
+    Store, Target, create, provider, restore,
 };
 use brownie_domain::{RandomIds, SystemClock};
 
@@ -99,7 +100,30 @@ pub(crate) async fn bring_back(
     name: &str,
     how: Restore,
 ) -> Result<Restored> {
-    let (dial, migrate) = (pg.server("postgres", "postgres"), pg.migrate("postgres"));
-    let (clock, ids) = (Arc::new(SystemClock), Arc::new(RandomIds));
-    restore(dial, migrate, store, &named(name), clock, ids, how).await
+    bring_back_as(pg, "postgres", store, name, how).await
+}
+
+pub(crate) async fn bring_back_as(
+    pg: &Postgres,
+    role: &str,
+    store: &Store,
+    name: &str,
+    how: Restore,
+) -> Result<Restored> {
+    patiently(async || {
+        let (dial, migrate) = (pg.server(role, "postgres"), pg.migrate(role));
+        let (clock, ids) = (Arc::new(SystemClock), Arc::new(RandomIds));
+        restore(dial, migrate, store, &named(name), clock, ids, how.clone()).await
+    })
+    .await
+}
+
+/// There is one restore at a time on a server, and other tests do theirs there, too.
+pub(crate) async fn patiently<T>(work: impl AsyncFn() -> Result<T>) -> Result<T> {
+    loop {
+        match work().await {
+            Err(Error::Busy { .. }) => tokio::time::sleep(Duration::from_millis(100)).await,
+            outcome => return outcome,
+        }
+    }
 }
