@@ -1,6 +1,8 @@
 //! Backups of real databases, into a real directory, and back.
 
 mod damage;
+mod faults;
+mod faulty;
 mod postgres;
 mod refusals;
 mod round_trip;
