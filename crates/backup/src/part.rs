@@ -10,6 +10,7 @@ use age::x25519::Recipient;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
+use zstd::bulk::Compressor;
 
 use crate::{
     Error, Hash, Result,
@@ -23,6 +24,9 @@ use crate::{
 pub(crate) const CHUNK: usize = 8 << 20;
 /// How many bytes of text go through a thread at once.
 pub(crate) const PIECE: usize = 256 << 10;
+/// How many bytes of text are compressed at once, into a frame that needs none of the others. That is a
+/// third faster than one stream, whose window has to be moved, and hardly larger.
+const FRAME: usize = 2 << 20;
 /// zstd's own default: beyond it, time grows faster than space shrinks.
 const LEVEL: i32 = 3;
 
@@ -71,7 +75,10 @@ impl Write for Outbox {
 /// A part in the making.
 pub(crate) struct PartWriter {
     object: String,
-    output: zstd::stream::write::Encoder<'static, Sealed<Outbox>>,
+    output: Sealed<Outbox>,
+    compressor: Compressor<'static>,
+    /// What is to be compressed next.
+    frame: Vec<u8>,
     reader: RowReader,
     hash: Sha256,
     bytes: u64,
@@ -85,10 +92,11 @@ impl PartWriter {
         chunks: mpsc::Sender<Chunk>,
     ) -> io::Result<Self> {
         let outbox = Outbox { chunks, chunk: Vec::new(), hash: Sha256::new(), bytes: 0 };
-        let sealed = Sealed::new(outbox, recipient)?;
         Ok(Self {
             object,
-            output: zstd::stream::write::Encoder::new(sealed, LEVEL)?,
+            output: Sealed::new(outbox, recipient)?,
+            compressor: Compressor::new(LEVEL)?,
+            frame: Vec::new(),
             reader: RowReader::default(),
             hash: Sha256::new(),
             bytes: 0,
@@ -100,7 +108,14 @@ impl PartWriter {
         self.hash.update(text);
         self.reader.update(text);
         self.bytes += text.len() as u64;
-        self.output.write_all(text)
+        self.frame.extend_from_slice(text);
+        if self.frame.len() >= FRAME { self.compress() } else { Ok(()) }
+    }
+
+    fn compress(&mut self) -> io::Result<()> {
+        let compressed = self.compressor.compress(&self.frame)?;
+        self.frame.clear();
+        self.output.write_all(&compressed)
     }
 
     /// Returns how many rows it has so far.
@@ -115,7 +130,10 @@ impl PartWriter {
 
     /// Sends the rest, and returns what is to be known of it.
     pub(crate) fn finish(mut self) -> io::Result<(Part, Rows)> {
-        let mut outbox = self.output.finish()?.finish()?;
+        if !self.frame.is_empty() {
+            self.compress()?;
+        }
+        let mut outbox = self.output.finish()?;
         if !self.reader.is_whole() {
             return Err(io::Error::other("the database ended in the middle of a row"));
         }
