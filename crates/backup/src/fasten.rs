@@ -1,4 +1,4 @@
-//! Takes indexes, references and row-level security off the tables of a scratch database while they
+//! Takes keys, indexes, references and row-level security off the tables of a scratch database while they
 //! are filled, and puts them back, exactly as they were.
 //!
 //! It is much faster to index all rows than each, and references between tables that are filled at
@@ -15,6 +15,7 @@ use crate::{Error, Result};
 pub(crate) struct Fastenings {
     /// How it all was, in words.
     before: Vec<String>,
+    keys: Vec<String>,
     indexes: Vec<String>,
     references: Vec<String>,
     walls: Vec<String>,
@@ -23,22 +24,20 @@ pub(crate) struct Fastenings {
 impl Fastenings {
     /// Takes everything off.
     pub(crate) async fn take_off(client: &Client) -> Result<Self> {
-        let before = facts(client).await?;
-        let mut fastenings =
-            Self { before, indexes: Vec::new(), references: Vec::new(), walls: Vec::new() };
-        for (off, on) in pairs(client, REFERENCES).await? {
-            execute(client, &off).await?;
-            fastenings.references.push(on);
-        }
-        for (off, on) in pairs(client, INDEXES).await? {
-            execute(client, &off).await?;
-            fastenings.indexes.push(on);
-        }
-        for (off, on) in pairs(client, WALLS).await? {
-            execute(client, &off).await?;
-            fastenings.walls.push(on);
-        }
-        Ok(fastenings)
+        Ok(Self {
+            before: facts(client).await?,
+            // References first: they stand on keys.
+            references: off(client, REFERENCES).await?,
+            keys: off(client, KEYS).await?,
+            indexes: off(client, INDEXES).await?,
+            walls: off(client, WALLS).await?,
+        })
+    }
+
+    /// Returns the statements that make the keys: in any order, several at a time, while nobody reads
+    /// the tables.
+    pub(crate) fn keys(&self) -> &[String] {
+        &self.keys
     }
 
     /// Returns the statements that make the indexes: in any order, several at a time.
@@ -46,7 +45,7 @@ impl Fastenings {
         &self.indexes
     }
 
-    /// Returns the statements that make the references: when the indexes are there.
+    /// Returns the statements that make the references: when the keys are there.
     pub(crate) fn references(&self) -> &[String] {
         &self.references
     }
@@ -84,6 +83,16 @@ const REFERENCES: &str = "
     WHERE contype = 'f' AND conparentid = 0 AND connamespace = 'public'::regnamespace
     ORDER BY conrelid::regclass::text, conname";
 
+/// Keys, but for those that a partition has from its parent.
+const KEYS: &str = "
+    SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname),
+        format('ALTER TABLE %s ADD CONSTRAINT %I %s', conrelid::regclass, conname,
+            pg_get_constraintdef(oid))
+    FROM pg_constraint
+    WHERE contype IN ('p', 'u', 'x') AND conparentid = 0 AND connamespace = 'public'::regnamespace
+      AND conrelid <> 'public.seaql_migrations'::regclass
+    ORDER BY conrelid::regclass::text, conname";
+
 /// Indexes that are no key's, but for those that a partition has from its parent. That of a parent
 /// is said to be ON ONLY it.
 const INDEXES: &str = "
@@ -95,7 +104,7 @@ const INDEXES: &str = "
     WHERE part.relnamespace = 'public'::regnamespace AND NOT part.relispartition
       AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)
       AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = indrelid AND deptype = 'e')
-    ORDER BY pg_table_size(indrelid) DESC, indexrelid::regclass::text";
+    ORDER BY indexrelid::regclass::text";
 
 const WALLS: &str = "
     SELECT format('ALTER TABLE %s NO FORCE ROW LEVEL SECURITY', oid::regclass),
@@ -125,10 +134,15 @@ async fn facts(client: &Client) -> Result<Vec<String>> {
     rows.iter().map(|row| row.try_get(0).map_err(Error::database(DOING))).collect()
 }
 
-async fn pairs(client: &Client, sql: &str) -> Result<Vec<(String, String)>> {
-    let rows = client.query(sql, &[]).await.map_err(Error::database(DOING))?;
-    let pair = |row: &tokio_postgres::Row| Ok((row.try_get(0)?, row.try_get(1)?));
-    rows.iter().map(|row| pair(row).map_err(Error::database(DOING))).collect()
+/// Runs what the first column of an answer says, and returns what the second one does.
+async fn off(client: &Client, sql: &str) -> Result<Vec<String>> {
+    let mut on = Vec::new();
+    for row in client.query(sql, &[]).await.map_err(Error::database(DOING))? {
+        let off: String = row.try_get(0).map_err(Error::database(DOING))?;
+        execute(client, &off).await?;
+        on.push(row.try_get(1).map_err(Error::database(DOING))?);
+    }
+    Ok(on)
 }
 
 async fn execute(client: &Client, sql: &str) -> Result<()> {

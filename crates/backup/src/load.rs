@@ -216,6 +216,8 @@ async fn become_owner(client: &Client) -> Result<()> {
         let sql = format!("SET ROLE {}", ident(&owner));
         client.batch_execute(&sql).await.map_err(Error::database(doing))?;
     }
-    let sql = "SET synchronous_commit = off; SET maintenance_work_mem = '128MB'";
+    // Nobody else is here: whoever waits for a lock waits for one of us, who works on a large table.
+    let sql =
+        "SET synchronous_commit = off; SET maintenance_work_mem = '128MB'; SET lock_timeout = 0";
     client.batch_execute(sql).await.map_err(Error::database(doing))
 }

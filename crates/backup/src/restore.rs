@@ -237,6 +237,7 @@ impl Opened {
         (how.tell)(Progress::Begins { stage: Stage::Load, expected: manifest.plain_bytes() });
         loader.load().await?;
         (how.tell)(Progress::Begins { stage: Stage::Compare, expected: 0 });
+        loader.run(fastenings.keys()).await?;
         loader.compare_and_run(fastenings.indexes()).await?;
         loader.run(fastenings.references()).await?;
         fastenings.finish(client).await?;
