@@ -8,7 +8,7 @@ use std::{
 use brownie_domain::{Clock, IdSource};
 
 use crate::{
-    BackupName, Dial, Manifest, Migrate, Read, Result, Store,
+    BackupName, Cluster, Manifest, Read, Result, Store,
     list::{self, Verified},
     lock::{Lock, Work},
     restore::{Opened, forget},
@@ -32,22 +32,21 @@ pub struct Drilled {
 /// # Errors
 /// As [`restore`](crate::restore()). The mark does not move then.
 pub async fn drill(
-    dial: Arc<dyn Dial>,
-    migrate: Arc<dyn Migrate>,
+    cluster: &Cluster,
     store: &Store,
     name: &BackupName,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     how: Read,
-    maintenance: &str,
 ) -> Result<Drilled> {
-    let (store, name, maintenance) = (store.clone(), name.clone(), maintenance.to_owned());
+    let (cluster, store, name) = (cluster.clone(), store.clone(), name.clone());
     let cancel = how.cancel.child_token();
     let cancelled = cancel.clone();
     uncut(&cancel, async move {
         let started = Instant::now();
         let backup = Opened::new(&store, &name, &how).await?;
         let (manifest, manifest_sha256) = (Arc::clone(&backup.manifest), backup.manifest_sha256);
+        let Cluster { dial, migrate, maintenance } = cluster;
         let lock = Lock::take(dial.as_ref(), Some(&maintenance), Work::Restore).await?;
         let scratch = Scratch::make(lock.client(), ids.next(clock.now())).await?;
         let filling = backup.fill(dial.as_ref(), migrate.as_ref(), &store, &scratch.name, &how);

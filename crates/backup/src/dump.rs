@@ -50,13 +50,13 @@ impl Dump {
     pub(crate) async fn table(&self, client: &Client, table: &Table) -> Result<TableData> {
         let (pieces, received) = mpsc::channel(4);
         let (objects, announced) = mpsc::channel(1);
-        let sealer = self.clone();
+        let thread = self.clone();
         let table_name = table.name.clone();
         let sealing = async {
             let sealing =
-                tokio::task::spawn_blocking(move || sealer.seal(&table_name, received, &objects));
+                tokio::task::spawn_blocking(move || thread.seal(&table_name, received, &objects));
             match sealing.await {
-                Ok(Ok(sealed)) => Ok(sealed),
+                Ok(Ok(parts)) => Ok(parts),
                 // Its other end is gone, which knows why.
                 Ok(Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
                     Err(Error::Cancelled)
@@ -67,7 +67,7 @@ impl Dump {
                 Err(_) => Err(Error::Cancelled),
             }
         };
-        let (read, stored, sealed) =
+        let (read, stored, made) =
             tokio::join!(self.read(client, table, pieces), self.upload_all(announced), sealing);
         // One that failed made the others give up; its error is the one to tell.
         let mut given_up = None;
@@ -78,7 +78,7 @@ impl Dump {
                 None => {}
             }
         }
-        let (parts, rows) = sealed?;
+        let (parts, rows) = made?;
         if let Some(error) = given_up {
             return Err(error);
         }

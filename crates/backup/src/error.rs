@@ -101,7 +101,7 @@ pub enum Error {
     },
     /// The store does not know us, or does not let us do it.
     #[error(
-        "the store refuses {object}; are BACKUP_ACCESS_KEY, BACKUP_SECRET_KEY or BACKUP_TOKEN right, not expired, and allowed to {doing}?"
+        "the store refuses {doing} {object}; are BACKUP_ACCESS_KEY, BACKUP_SECRET_KEY or BACKUP_TOKEN right, not expired, and allowed that?"
     )]
     Denied {
         /// At what.
@@ -268,13 +268,23 @@ impl Error {
             S::PermissionDenied { .. } | S::Unauthenticated { .. } => {
                 Self::Denied { doing, object, source }
             }
-            // Some stores say 400 of a credential that has a wrong form, or is expired.
-            S::Generic { .. } if mentions(&source, &["ExpiredToken", "InvalidAccessKeyId"]) => {
+            S::Generic { .. } if mentions(&source, DENIED) => {
                 Self::Denied { doing, object, source }
             }
             source => Self::Store { doing, object, source },
         }
     }
+}
+
+/// How an error that has no kind of its own says that we are not let in: those of listing, and of
+/// credentials that expired, of which some stores say 400.
+const DENIED: &[&str] =
+    &["status code: 401", "status code: 403", "ExpiredToken", "InvalidToken", "InvalidAccessKeyId"];
+
+/// Tells whether there is no such bucket, container or object, as far as an error says.
+pub(crate) fn is_missing(error: &object_store::Error) -> bool {
+    matches!(error, object_store::Error::NotFound { .. })
+        || mentions(error, &["status code: 404", "NoSuchBucket", "no bucket named"])
 }
 
 /// Tells whether a disk is full, or a quota used up.

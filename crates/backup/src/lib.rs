@@ -56,7 +56,7 @@ pub use manifest::{
 pub use name::BackupName;
 pub use plan::{EXCEPTIONS, Plan, Table};
 pub use progress::{Progress, Stage, Tell, silent};
-pub use restore::{Migrate, MigrateByUrl, Restore, Restored, restore};
+pub use restore::{Cluster, Migrate, MigrateByUrl, Restore, Restored, restore};
 pub use retain::{Decision, Fate, Known, Policy, plan};
 pub use scratch::{Replace, Target};
 pub use seal::{Identities, Recipients};

@@ -15,7 +15,7 @@ use crate::{
     digest::RowReader,
     manifest::{Part, TableData},
     seal::BackupKey,
-    server::{ident, settle},
+    server::{Settle, ident, settle},
     verify::read_one,
 };
 
@@ -206,7 +206,7 @@ impl Worker {
 /// Becomes the owner of the tables, and does not wait for the disk at every turn: a scratch database
 /// that is cut off is made anew.
 async fn become_owner(client: &Client) -> Result<()> {
-    settle(client).await?;
+    settle(client, Settle::Session).await?;
     let doing = "becoming the owner of the tables";
     let owner = "SELECT pg_get_userbyid(relowner)::text FROM pg_class
         WHERE oid = to_regclass('public.organizations')";

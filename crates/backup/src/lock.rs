@@ -3,7 +3,10 @@
 
 use tokio_postgres::Client;
 
-use crate::{Dial, Error, Result, server};
+use crate::{
+    Dial, Error, Result,
+    server::{Settle, find_pooler, settle},
+};
 
 /// What is done one at a time. A lock counts in the database in which it is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,10 +44,12 @@ impl Lock {
     /// Takes a lock, if nobody has it.
     ///
     /// # Errors
-    /// [`Error::Busy`], and what dialling says.
+    /// [`Error::Busy`], [`Error::Pooler`], and what dialling says.
     pub(crate) async fn take(dial: &dyn Dial, database: Option<&str>, work: Work) -> Result<Self> {
-        let client = dial.dial(database).await?;
-        server::settle(&client).await?;
+        let clients = [dial.dial(database).await?, dial.dial(database).await?];
+        find_pooler(&clients).await?;
+        let [client, _] = clients;
+        settle(&client, Settle::Session).await?;
         if !ask(&client, "SELECT pg_try_advisory_lock($1)", work).await? {
             return Err(Error::Busy { what: work.name() });
         }

@@ -85,6 +85,17 @@ impl Migrate for MigrateByUrl {
     }
 }
 
+/// A PostgreSQL server on which databases are made.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    /// Connects to it. The role must be allowed to make databases.
+    pub dial: Arc<dyn Dial>,
+    /// Makes our schema there.
+    pub migrate: Arc<dyn Migrate>,
+    /// A database to be connected to meanwhile, which is none that is to be made: `postgres`.
+    pub maintenance: String,
+}
+
 /// With what a database is made of a backup.
 #[derive(Debug, Clone)]
 pub struct Restore {
@@ -96,8 +107,6 @@ pub struct Restore {
     pub replace: Option<Replace>,
     /// Whether to migrate it to this program's schema, when it was compared with the backup.
     pub to_head: bool,
-    /// A database to be connected to meanwhile, which is not the target.
-    pub maintenance: String,
 }
 
 /// What a restore has done.
@@ -112,27 +121,27 @@ pub struct Restored {
     pub took: Duration,
 }
 
-/// Makes a database of a backup. The role that `dial` logs in as must be allowed to make databases,
-/// and whatever `migrate` needs; it acts as the owner of the tables.
+/// Makes a database of a backup. The role that the cluster is reached as acts as the owner of the
+/// tables.
 ///
 /// # Errors
 /// As [`Error`] tells. There is no database of the target's name that was not there before.
 pub async fn restore(
-    dial: Arc<dyn Dial>,
-    migrate: Arc<dyn Migrate>,
+    cluster: &Cluster,
     store: &Store,
     name: &BackupName,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     how: Restore,
 ) -> Result<Restored> {
-    let (store, name) = (store.clone(), name.clone());
+    let (cluster, store, name) = (cluster.clone(), store.clone(), name.clone());
     let cancel = how.read.cancel.child_token();
     let started = Instant::now();
     let cancelled = cancel.clone();
     uncut(&cancel, async move {
         let backup = Opened::new(&store, &name, &how.read).await?;
-        let lock = Lock::take(dial.as_ref(), Some(&how.maintenance), Work::Restore).await?;
+        let Cluster { dial, migrate, maintenance } = cluster;
+        let lock = Lock::take(dial.as_ref(), Some(&maintenance), Work::Restore).await?;
         let maintenance = lock.client();
         let standing =
             scratch::standing(dial.as_ref(), maintenance, &how.target, how.replace.as_ref())

@@ -201,7 +201,9 @@ mod tests {
         let now = at("2026-12-24T00:00:00Z");
         assert_eq!(left(&history, now, &Policy { last: 1, ..NONE }), (4..20).collect::<Vec<_>>());
         assert_eq!(left(&history, now, &Policy { last: 3, ..NONE }), (2..20).collect::<Vec<_>>());
-        history.iter_mut().for_each(|known| known.verified = false);
+        for known in &mut history {
+            known.verified = false;
+        }
         assert_eq!(left(&history, now, &NONE).len(), 20);
     }
 

@@ -1,11 +1,11 @@
 //! How connections are opened.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use async_trait::async_trait;
 use native_tls::TlsConnector;
 use postgres_native_tls::MakeTlsConnector;
-use tokio_postgres::{Client, Config, NoTls, error::SqlState};
+use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, error::SqlState};
 
 use crate::{Error, Result};
 
@@ -74,10 +74,19 @@ fn refusal(error: tokio_postgres::Error) -> Error {
     }
 }
 
-/// Sets what a long session needs: no limit of time, and texts that are the same everywhere.
-pub(crate) async fn settle(client: &Client) -> Result<()> {
+/// For how long settings are to hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Settle {
+    /// Until the transaction ends.
+    Transaction,
+    /// Until the connection does.
+    Session,
+}
+
+/// Sets what long work needs: no limit of time, and texts that are the same everywhere.
+pub(crate) async fn settle(client: &Client, settle: Settle) -> Result<()> {
     // Not every release has all of them.
-    const SQL: &str = "SELECT set_config(name, value, false) FROM (VALUES
+    const SQL: &str = "SELECT set_config(name, value, $1) FROM (VALUES
             ('statement_timeout', '0'), ('idle_in_transaction_session_timeout', '0'),
             ('idle_session_timeout', '0'), ('transaction_timeout', '0'),
             ('lock_timeout', '30s'), ('search_path', 'pg_catalog'),
@@ -85,7 +94,35 @@ pub(crate) async fn settle(client: &Client) -> Result<()> {
             ('extra_float_digits', '3'), ('bytea_output', 'hex'), ('client_encoding', 'UTF8'))
             AS wanted (name, value)
         WHERE EXISTS (SELECT FROM pg_settings WHERE pg_settings.name = wanted.name)";
-    client.query(SQL, &[]).await.map(drop).map_err(Error::database("setting up a session"))
+    let is_local = settle == Settle::Transaction;
+    let set = client.query(SQL, &[&is_local]).await;
+    set.map(drop).map_err(Error::database("setting up a connection"))
+}
+
+/// How often to look for a pooler, which may give us the same server process by chance.
+const LOOKS: usize = 8;
+
+/// Refuses when connections share server processes, as they do behind a pooler in transaction mode.
+/// It takes two to see that.
+pub(crate) async fn find_pooler(clients: &[Client]) -> Result<()> {
+    let mut backends: Vec<BTreeSet<String>> = vec![BTreeSet::new(); clients.len()];
+    for _ in 0..LOOKS {
+        for (client, seen) in clients.iter().zip(&mut backends) {
+            // Prepares nothing, as a query would: behind a pooler, that is left to others.
+            let messages = client.simple_query("SELECT pg_backend_pid()").await;
+            for message in messages.map_err(Error::database("looking for a pooler"))? {
+                if let SimpleQueryMessage::Row(row) = message {
+                    seen.extend(row.get(0).map(str::to_owned));
+                }
+            }
+        }
+    }
+    let all: BTreeSet<&String> = backends.iter().flatten().collect();
+    if backends.iter().all(|seen| seen.len() == 1) && all.len() == clients.len() {
+        Ok(())
+    } else {
+        Err(Error::Pooler)
+    }
 }
 
 /// Quotes a name for SQL.

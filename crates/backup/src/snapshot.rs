@@ -5,21 +5,17 @@
 //! snapshot are of one transaction: while it lives, both hold, and when its connection breaks, both
 //! are gone.
 
-use std::collections::BTreeSet;
-
 use tokio_postgres::{Client, error::SqlState};
 
 use crate::{
     Dial, Error, Plan, Result,
     lock::{Work, take_in_transaction},
     manifest::{AppliedMigration, DatabaseInfo, Sequence},
-    server::{ident, literal, settle},
+    server::{Settle, find_pooler, ident, literal, settle},
 };
 
 /// How often to begin anew when the schema changed between looking and locking.
 const TRIES: u32 = 5;
-/// How often to look for a pooler.
-const LOOKS: usize = 8;
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
@@ -43,13 +39,9 @@ impl Snapshot {
     /// [`Error::Busy`], [`Error::Pooler`], [`Error::Standby`], [`Error::Empty`], [`Error::Changing`]
     /// and [`Error::Filtered`], before any row is read.
     pub(crate) async fn take(dial: &dyn Dial, connections: usize) -> Result<Self> {
-        let leader = dial.dial(None).await?;
-        settle(&leader).await?;
-        let mut clients = vec![leader];
+        let mut clients = vec![dial.dial(None).await?];
         for _ in 1..connections {
-            let client = dial.dial(None).await?;
-            settle(&client).await?;
-            clients.push(client);
+            clients.push(dial.dial(None).await?);
         }
         find_pooler(&clients).await?;
         let (leader, others) = clients.split_first().ok_or(Error::Cancelled)?;
@@ -62,6 +54,7 @@ impl Snapshot {
         for other in others {
             execute(other, BEGIN).await?;
             execute(other, &format!("SET TRANSACTION SNAPSHOT {}", literal(&id))).await?;
+            settle(other, Settle::Transaction).await?;
             execute(other, row_security).await?;
         }
         let fence: String = value(leader, "SELECT pg_current_xact_id()::text")
@@ -94,7 +87,7 @@ async fn begin(leader: &Client) -> Result<Plan> {
             let database = database.map_err(Error::database("asking for the database's name"))?;
             return Err(Error::Empty { database });
         }
-        execute(leader, BEGIN).await?;
+        execute(leader, &format!("{BEGIN}; SET LOCAL lock_timeout = '30s'")).await?;
         let names: Vec<String> = seen.tables.iter().map(|(table, _)| table.sql_name()).collect();
         // First of all: LOCK takes no snapshot, so the one that is taken next knows what holds until
         // the end. A table that is rewritten in between would look empty.
@@ -114,6 +107,7 @@ async fn begin(leader: &Client) -> Result<Plan> {
             }
         }
         take_in_transaction(leader, Work::Backup).await?;
+        settle(leader, Settle::Transaction).await?;
         let plan = Plan::read(leader).await?;
         let forms = |plan: &Plan| -> Vec<_> {
             plan.tables.iter().map(|(table, _)| table.clone()).collect()
@@ -158,23 +152,6 @@ async fn judge_row_security(leader: &Client, plan: &Plan) -> Result<&'static str
         }
     }
     Ok(if rows.is_empty() { "SET LOCAL row_security = off" } else { "SET LOCAL row_security = on" })
-}
-
-/// Refuses when connections share server processes, as they do behind a pooler in transaction mode.
-async fn find_pooler(clients: &[Client]) -> Result<()> {
-    let mut backends: Vec<BTreeSet<i32>> = vec![BTreeSet::new(); clients.len()];
-    for _ in 0..LOOKS {
-        for (client, seen) in clients.iter().zip(&mut backends) {
-            let pid = value(client, "SELECT pg_backend_pid()").await;
-            seen.insert(pid.map_err(Error::database("looking for a pooler"))?);
-        }
-    }
-    let all: BTreeSet<i32> = backends.iter().flatten().copied().collect();
-    if backends.iter().all(|seen| seen.len() == 1) && all.len() == clients.len() {
-        Ok(())
-    } else {
-        Err(Error::Pooler)
-    }
 }
 
 async fn database(leader: &Client) -> Result<DatabaseInfo, tokio_postgres::Error> {

@@ -340,10 +340,10 @@ fn provider(reader: &mut Reader) -> BackupProvider {
     };
     match (&bucket.access_key, &bucket.secret_key) {
         (Some(_), None) => {
-            reader.problem(&BACKUP_SECRET_KEY, "must be set, too, when BACKUP_ACCESS_KEY is")
+            reader.problem(&BACKUP_SECRET_KEY, "must be set, too, when BACKUP_ACCESS_KEY is");
         }
         (None, Some(_)) => {
-            reader.problem(&BACKUP_ACCESS_KEY, "must be set, too, when BACKUP_SECRET_KEY is")
+            reader.problem(&BACKUP_ACCESS_KEY, "must be set, too, when BACKUP_SECRET_KEY is");
         }
         _ => {}
     }

@@ -13,7 +13,7 @@ use object_store::{
     azure::MicrosoftAzureBuilder, gcp::GoogleCloudStorageBuilder, path::Path,
 };
 
-use crate::{Error, Provider, Result, Store};
+use crate::{Error, Provider, Result, Store, error::is_missing};
 use crypto::OpenSsl;
 pub use directory::directory;
 use http::Http;
@@ -44,11 +44,10 @@ pub async fn open(settings: &BackupProvider) -> Result<Store> {
     let first = asked.list(Some(&prefix)).try_next().await;
     if let Err(error) = first {
         let destination = format!("{provider}:{}/{}", bucket.name, bucket.prefix);
-        return Err(match error {
-            StoreError::NotFound { .. } => {
-                Error::NoDestination { destination, source: Box::new(error) }
-            }
-            error => Error::store("list", &destination, error),
+        return Err(if is_missing(&error) {
+            Error::NoDestination { destination, source: Box::new(error) }
+        } else {
+            Error::store("listing", &destination, error)
         });
     }
     Ok(Store::new(build(THEN)?, prefix, provider))

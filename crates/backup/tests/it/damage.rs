@@ -39,7 +39,7 @@ async fn one_flipped_byte_anywhere_is_found_and_its_object_named() {
             if path == mark {
                 continue;
             }
-            let size = fs::metadata(&path).unwrap().len() as usize;
+            let size = fs::read(&path).unwrap().len();
             for at in [0, 1, size / 3, size / 2, size - 20, size - 1] {
                 flip(&path, at);
                 let error = verdict(&place).await.unwrap_err();
@@ -116,11 +116,10 @@ async fn a_drill_fails_on_a_flipped_byte_and_leaves_no_database() {
     let clock = Arc::new(ManualClock::at("2026-01-02T03:04:05Z".parse().unwrap()));
     let drilled = async || {
         let attempt = async || {
-            let (dial, migrate) = (pg.server("postgres", "postgres"), pg.migrate("postgres"));
             // The same in every run, so that the name of the database is known.
             let (clock, ids) = (Arc::clone(&clock), Arc::new(SeededIds::default()));
             let name = named("one");
-            drill(dial, migrate, &place.store, &name, clock, ids, reading(), "postgres").await
+            drill(&pg.cluster("postgres"), &place.store, &name, clock, ids, reading()).await
         };
         patiently(attempt).await
     };

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use brownie_backup::{MigrateByUrl, Server};
+use brownie_backup::{Cluster, MigrateByUrl, Server};
 use tokio_postgres::{Client, NoTls};
 
 /// Runs a server until standard input closes, then removes the directory it is in.
@@ -62,15 +62,9 @@ impl Postgres {
             serial()
         ));
         fs::create_dir_all(&dir).unwrap();
-        let uid = id(&[]).and_then(|own| if own == 0 { id(&["postgres"]) } else { None });
-        if let Some(uid) = uid {
+        if let Some(uid) = owner() {
             chown(&dir, Some(uid), Some(uid)).unwrap();
         }
-        let as_owner = |command: &mut Command| {
-            if let Some(uid) = uid {
-                command.uid(uid).gid(uid);
-            }
-        };
         let mut initdb = Command::new(bin.join("initdb"));
         initdb.args("-U postgres -A trust -E UTF8 --locale=C --no-sync -D data".split(' '));
         initdb.current_dir(&dir);
@@ -119,9 +113,14 @@ impl Postgres {
         Arc::new(Server::new(self.url(role, database).parse().unwrap(), None))
     }
 
-    /// Returns what makes the schema in a database of it.
-    pub(crate) fn migrate(&self, role: &str) -> Arc<MigrateByUrl> {
-        Arc::new(MigrateByUrl::new(&self.url(role, "postgres"), Duration::from_secs(10)).unwrap())
+    /// Returns the server as one on which a role makes databases.
+    pub(crate) fn cluster(&self, role: &str) -> Cluster {
+        let migrate = MigrateByUrl::new(&self.url(role, "postgres"), Duration::from_secs(10));
+        Cluster {
+            dial: self.server(role, "postgres"),
+            migrate: Arc::new(migrate.unwrap()),
+            maintenance: "postgres".to_owned(),
+        }
     }
 
     pub(crate) async fn connect(&self, database: &str) -> Client {
@@ -184,6 +183,18 @@ pub(crate) async fn contents(client: &Client) -> Vec<(String, i64, String)> {
     let row = client.query_one("SELECT last_value FROM outbox_position", &[]).await.unwrap();
     all.push(("outbox_position".to_owned(), row.get(0), String::new()));
     all
+}
+
+/// Returns whom a root's servers run as; none when we are not root.
+fn owner() -> Option<u32> {
+    if id(&[])? == 0 { id(&["postgres"]) } else { None }
+}
+
+pub(crate) fn as_owner(command: &mut Command) -> &mut Command {
+    match owner() {
+        Some(uid) => command.uid(uid).gid(uid),
+        None => command,
+    }
 }
 
 fn id(user: &[&str]) -> Option<u32> {

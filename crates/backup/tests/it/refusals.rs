@@ -1,15 +1,20 @@
 //! What is not done, and what is said instead.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    process::{Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
 
 use brownie_backup::{
     Create, Dial, Error, Identities, Provider, Read, Replace, Restore, Store, Target, create,
-    verify,
+    delete, verify,
 };
 use brownie_domain::{ManualClock, RandomIds, SystemClock};
+use tokio_postgres::SimpleQueryMessage;
 
 use crate::{
-    postgres::{Postgres, contents, serial},
+    postgres::{Postgres, as_owner, contents, serial},
     world::{Place, back_up, bring_back, bring_back_as, encrypted, into, named},
 };
 
@@ -251,4 +256,44 @@ async fn a_server_that_is_not_there_is_unreachable() {
     let error = server.dial(None).await.unwrap_err();
     assert!(matches!(error, Error::Unreachable(_)), "{error}");
     assert!(!format!("{server:?} {error:?}").contains("hunter2"));
+}
+
+/// A pooler in transaction mode would share the snapshot's transaction and the lock with others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pooler_is_refused_and_left_as_it_was() {
+    let pg = Postgres::debian();
+    let database = pg.filled(1, 1).await;
+    let dir = tempfile::tempdir_in("/var/tmp").unwrap();
+    std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (settings, users) = (dir.path().join("ini"), dir.path().join("users"));
+    std::fs::write(&users, "\"postgres\" \"\"\n\"brownie-backup\" \"\"\n").unwrap();
+    let text = format!(
+        "[databases]\n* = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
+         listen_port = {port}\nunix_socket_dir =\nauth_type = trust\nauth_file = {}\n\
+         pool_mode = transaction\nmax_prepared_statements = 200\n",
+        pg.port,
+        users.display()
+    );
+    std::fs::write(&settings, text).unwrap();
+    let mut pooler = Command::new("/var/tmp/brownie-parts/pgbouncer-1.24/run");
+    pooler.arg(&settings).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut pooler = as_owner(&mut pooler).spawn().expect("tests/install.sh");
+    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let url = format!("postgres://brownie-backup@127.0.0.1:{port}/{database}?sslmode=disable");
+    let dial = Arc::new(brownie_backup::Server::new(url.parse().unwrap(), None));
+    let place = Place::new();
+    let (clock, ids) = (Arc::new(SystemClock), Arc::new(RandomIds));
+    let outcome = create(Arc::clone(&dial) as _, &place.store, clock, ids, encrypted("one")).await;
+    let cleaned = delete(dial.as_ref(), &place.store, &named("one")).await;
+    let session = dial.dial(None).await.unwrap();
+    let path = session.simple_query("SHOW search_path").await.unwrap();
+    let _ = (pooler.kill(), pooler.wait());
+    assert!(matches!(outcome, Err(Error::Pooler)), "{outcome:?}");
+    assert!(matches!(cleaned, Err(Error::Pooler)), "{cleaned:?}");
+    let is_untouched = |message: &SimpleQueryMessage| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("\"$user\", public"));
+    assert!(path.iter().any(is_untouched), "{path:?}");
 }

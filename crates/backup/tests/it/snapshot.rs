@@ -23,7 +23,7 @@ async fn what_is_written_meanwhile_is_there_as_a_whole_or_not_at_all() {
     for _ in 0..2 {
         let (client, done) = (pg.connect(&database).await, Arc::clone(&done));
         writers.push(tokio::spawn(async move {
-            let mut writes = 0;
+            let mut count = 0;
             while !done.load(Ordering::SeqCst) {
                 let sql = "WITH changed AS (
                         UPDATE incidents SET version = version + 1, title = 'changed'
@@ -34,9 +34,9 @@ async fn what_is_written_meanwhile_is_there_as_a_whole_or_not_at_all() {
                     SELECT org_id, gen_random_uuid(), now(), 'job', gen_random_uuid(), 'update',
                         'incident', id, version FROM changed";
                 client.batch_execute(sql).await.unwrap();
-                writes += 1;
+                count += 1;
             }
-            writes
+            count
         }));
     }
     let place = Place::new();

@@ -43,13 +43,12 @@ impl Place {
         let mut open: Vec<PathBuf> = vec![self.dir.path().into()];
         while let Some(directory) = open.pop() {
             for entry in std::fs::read_dir(directory).unwrap().flatten() {
-                match entry.file_type().unwrap().is_dir() {
-                    true => open.push(entry.path()),
-                    false => {
-                        let path = entry.path();
-                        let path = path.strip_prefix(self.dir.path()).unwrap();
-                        files.push(path.to_str().unwrap().to_owned());
-                    }
+                let path = entry.path();
+                if path.is_dir() {
+                    open.push(path);
+                } else {
+                    let path = path.strip_prefix(self.dir.path()).unwrap();
+                    files.push(path.to_str().unwrap().to_owned());
                 }
             }
         }
@@ -85,13 +84,7 @@ pub(crate) async fn back_up(
 }
 
 pub(crate) fn into(target: &str) -> Restore {
-    Restore {
-        read: reading(),
-        target: Target::new(target).unwrap(),
-        replace: None,
-        to_head: false,
-        maintenance: "postgres".to_owned(),
-    }
+    Restore { read: reading(), target: Target::new(target).unwrap(), replace: None, to_head: false }
 }
 
 pub(crate) async fn bring_back(
@@ -111,9 +104,8 @@ pub(crate) async fn bring_back_as(
     how: Restore,
 ) -> Result<Restored> {
     patiently(async || {
-        let (dial, migrate) = (pg.server(role, "postgres"), pg.migrate(role));
         let (clock, ids) = (Arc::new(SystemClock), Arc::new(RandomIds));
-        restore(dial, migrate, store, &named(name), clock, ids, how.clone()).await
+        restore(&pg.cluster(role), store, &named(name), clock, ids, how.clone()).await
     })
     .await
 }
