@@ -19,6 +19,9 @@ const TRIES: u32 = 5;
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
+/// How long to wait for a lock, here as in [`settle`].
+const PATIENCE: &str = "SET LOCAL lock_timeout = '30s'";
+
 /// A state of the database, and connections that see it.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
@@ -81,13 +84,16 @@ async fn begin(leader: &Client) -> Result<Plan> {
         return Err(Error::Standby);
     }
     for _ in 0..TRIES {
+        // Looking locks, too.
+        execute(leader, &format!("BEGIN; {PATIENCE}")).await?;
         let seen = Plan::read(leader).await?;
+        execute(leader, "COMMIT").await?;
         if seen.tables.is_empty() {
             let database = value(leader, "SELECT current_database()::text").await;
             let database = database.map_err(Error::database("asking for the database's name"))?;
             return Err(Error::Empty { database });
         }
-        execute(leader, &format!("{BEGIN}; SET LOCAL lock_timeout = '30s'")).await?;
+        execute(leader, &format!("{BEGIN}; {PATIENCE}")).await?;
         let names: Vec<String> = seen.tables.iter().map(|(table, _)| table.sql_name()).collect();
         // First of all: LOCK takes no snapshot, so the one that is taken next knows what holds until
         // the end. A table that is rewritten in between would look empty.

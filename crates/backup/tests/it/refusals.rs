@@ -86,7 +86,8 @@ async fn a_schema_that_is_being_changed_is_waited_for_and_then_refused() {
     let waiting = tokio::spawn(async move { refused(pg, "brownie-backup", &database).await });
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert!(!waiting.is_finished());
-    let error = waiting.await.unwrap();
+    let patience = Duration::from_mins(1);
+    let error = tokio::time::timeout(patience, waiting).await.unwrap().unwrap();
     assert!(matches!(error, Error::Changing), "{error}");
 }
 
