@@ -7,15 +7,15 @@ use std::{
 };
 
 use brownie_backup::{
-    Create, Dial, Error, Identities, Provider, Read, Replace, Restore, Store, Target, create,
-    delete, verify,
+    Create, Dial, Error, Identities, Provider, Read, Recipients, Replace, Restore, Store, Target,
+    create, delete, rekey, verify,
 };
 use brownie_domain::{ManualClock, RandomIds, SystemClock};
 use tokio_postgres::SimpleQueryMessage;
 
 use crate::{
     postgres::{Postgres, as_owner, contents, serial},
-    world::{Place, back_up, bring_back, bring_back_as, encrypted, into, named},
+    world::{Place, back_up, bring_back, bring_back_as, encrypted, into, named, reading},
 };
 
 async fn refused(pg: &Postgres, role: &str, database: &str) -> Error {
@@ -160,6 +160,33 @@ async fn who_has_not_the_key_reads_nothing() {
     let error = bring_back(pg, &place.store, "two", into("never")).await.unwrap_err();
     assert!(matches!(error, Error::NotFound { .. }), "{error}");
     assert!(!pg.databases().await.contains(&"never".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_is_opened_by_others_when_its_key_was_given_to_them() {
+    let pg = Postgres::debian();
+    let database = pg.filled(1, 1).await;
+    let place = Place::new();
+    back_up(pg, &database, &place.store, encrypted("one")).await.unwrap();
+    let other = age::x25519::Identity::generate();
+    let to = Recipients::parse(&other.to_public().to_string()).unwrap();
+    let theirs = other.to_string();
+    let theirs = Identities::parse(age::secrecy::ExposeSecret::expose_secret(&theirs)).unwrap();
+    let (one, ours) = (named("one"), reading());
+    // Who cannot open it cannot give it away.
+    let error = rekey(&place.store, &one, &theirs, &to, None).await.unwrap_err();
+    assert!(matches!(error, Error::WrongKey { .. }), "{error}");
+    let nobody = Recipients::default();
+    assert!(rekey(&place.store, &one, &ours.identities, &nobody, None).await.is_err());
+    verify(&place.store, &one, &SystemClock, &ours).await.unwrap();
+    let parts = |place: &Place| place.files().len();
+    let before = parts(&place);
+    rekey(&place.store, &one, &ours.identities, &to, None).await.unwrap();
+    assert_eq!(parts(&place), before);
+    let error = verify(&place.store, &one, &SystemClock, &ours).await.unwrap_err();
+    assert!(matches!(error, Error::WrongKey { .. }), "{error}");
+    let theirs = Read { identities: theirs, ..Read::default() };
+    verify(&place.store, &one, &SystemClock, &theirs).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
