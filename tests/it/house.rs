@@ -9,6 +9,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("brownie-adopt", &["brownie-migration"]),
     ("brownie-api", &["brownie-auth", "brownie-cache", "brownie-persistence"]),
     ("brownie-auth", &[]),
+    ("brownie-backup", &["brownie-migration"]),
     ("brownie-cache", &[]),
     ("brownie-certs", &[]),
     ("brownie-config", &[]),
@@ -59,11 +60,13 @@ const LEAVES: &[&str] = &["brownie-config", "brownie-domain", "brownie-logging",
 /// What only one crate may use.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("actix-web", &["brownie-api"]),
+    ("age", &["brownie-backup"]),
     ("deadpool-redis", &["brownie-cache"]),
+    ("object_store", &["brownie-backup"]),
     ("pglite-oxide", &["brownie-standalone"]),
     ("squawk-linter", &["brownie-lint"]),
     ("squawk-syntax", &["brownie-lint"]),
-    ("tokio-postgres", &["brownie-persistence"]),
+    ("tokio-postgres", &["brownie-backup", "brownie-persistence"]),
     ("sea-orm-migration", &["brownie-migration"]),
 ];
 

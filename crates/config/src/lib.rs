@@ -4,6 +4,7 @@
 //! about unknown names all know it from there. A [`Reader`] collects every problem and reports them
 //! together, so that nobody fixes one only to meet the next.
 
+mod backup;
 mod cache;
 mod certs;
 mod database;
@@ -16,6 +17,7 @@ mod ssl;
 mod tokens;
 mod vault;
 
+pub use backup::{BackupProvider, BackupRetention, BackupSettings, Bucket};
 pub use cache::{CacheSettings, RedisSettings};
 pub use certs::{CertFiles, CertSettings};
 pub use database::DatabaseSettings;
@@ -39,6 +41,7 @@ pub fn all_variables() -> Vec<&'static Variable> {
         listener::VARIABLES,
         tokens::VARIABLES,
         oidc::VARIABLES,
+        backup::VARIABLES,
     ]
     .into_iter()
     .flatten()

@@ -43,7 +43,7 @@ impl fmt::Display for Problems {
 }
 
 /// Names with these beginnings are ours; one that no program reads is probably misspelt.
-const OURS: &[&str] = &["BROWNIE_", "DB_", "METADATA_"];
+const OURS: &[&str] = &["BACKUP_", "BROWNIE_", "DB_", "METADATA_"];
 
 /// Reads variables of the process and of `.env`, the process first.
 #[derive(Debug)]

@@ -1,0 +1,19 @@
+//! Backups of real databases, into a real directory, and back.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "in a test they are how a promise is found broken"
+)]
+
+mod by_hand;
+mod cleanup;
+mod damage;
+mod faults;
+mod faulty;
+mod postgres;
+mod refusals;
+mod round_trip;
+mod snapshot;
+mod world;
