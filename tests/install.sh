@@ -87,6 +87,9 @@ have curl || packages "curl, for the README's walk-through" curl
 have redis-server || packages "Redis" redis-server
 have openssl || packages "openssl, to make certificates for a test" openssl
 have chromium-headless-shell || packages "headless Chromium, to look at the API's pages" chromium-headless-shell
+have age || packages "age, which opens a backup by hand" age
+have zstd || packages "zstd, which does, too" zstd
+have mount || packages "mount, for a disk that is full" mount
 have pgrep || packages "pgrep, to find processes to kill" procps
 postgresql_15
 postgresql_18

@@ -10,6 +10,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("brownie-api", &["brownie-auth", "brownie-cache", "brownie-persistence"]),
     ("brownie-auth", &[]),
     ("brownie-backup", &["brownie-migration"]),
+    ("brownie-backup-worker", &["brownie-backup", "brownie-certs", "brownie-migration"]),
     ("brownie-cache", &[]),
     ("brownie-certs", &[]),
     ("brownie-config", &[]),
@@ -66,7 +67,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("pglite-oxide", &["brownie-standalone"]),
     ("squawk-linter", &["brownie-lint"]),
     ("squawk-syntax", &["brownie-lint"]),
-    ("tokio-postgres", &["brownie-backup", "brownie-persistence"]),
+    ("tokio-postgres", &["brownie-backup", "brownie-backup-worker", "brownie-persistence"]),
     ("sea-orm-migration", &["brownie-migration"]),
 ];
 

@@ -8,6 +8,7 @@
 )]
 
 mod adopt;
+mod backup;
 mod binaries;
 mod clients;
 mod cuts;

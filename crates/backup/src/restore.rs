@@ -79,7 +79,7 @@ impl Migrate for MigrateByUrl {
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let mut url = self.url.clone();
         url.set_path(database);
-        let database = brownie_migration::Database { url: url.into(), wait: self.wait };
+        let database = brownie_migration::Database::new(url, self.wait);
         brownie_migration::apply_to(&database, to, |_| {}).await?;
         Ok(())
     }

@@ -4,6 +4,7 @@
 //! about unknown names all know it from there. A [`Reader`] collects every problem and reports them
 //! together, so that nobody fixes one only to meet the next.
 
+mod address;
 mod backup;
 mod cache;
 mod certs;
@@ -17,6 +18,7 @@ mod ssl;
 mod tokens;
 mod vault;
 
+pub use address::Address;
 pub use backup::{BackupProvider, BackupRetention, BackupSettings, Bucket};
 pub use cache::{CacheSettings, RedisSettings};
 pub use certs::{CertFiles, CertSettings};

@@ -144,10 +144,8 @@ impl Postgres {
     /// Makes a migrated database with rows in every table.
     pub(crate) async fn filled(&self, scale: u32, width: u32) -> String {
         let name = self.empty().await;
-        let database = brownie_migration::Database {
-            url: self.url("postgres", &name),
-            wait: Duration::from_secs(10),
-        };
+        let database =
+            brownie_migration::Database::new(self.url("postgres", &name), Duration::from_secs(10));
         brownie_migration::apply(&database).await.unwrap();
         let client = self.connect(&name).await;
         let settings = format!("SET test.scale = {scale}; SET test.width = {width}");

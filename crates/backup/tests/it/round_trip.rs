@@ -53,7 +53,7 @@ async fn there_and_back(from: &Postgres, to: &Postgres) {
     assert_eq!(contents(&client).await, before);
     // The schema is what the migrations make: walls, references, indexes, partitions and all.
     let url = format!("postgres://postgres@127.0.0.1:{}/{target}?sslmode=disable", to.port);
-    let database = brownie_migration::Database { url, wait: Duration::from_secs(5) };
+    let database = brownie_migration::Database::new(url, Duration::from_secs(5));
     let drift = brownie_migration::drift(&database).await.unwrap();
     assert!(drift.differences.is_empty(), "{:?}", drift.differences);
 }
