@@ -12,7 +12,7 @@
 //! 4. every table is compared with what was there: number of rows and a hash of what they hold;
 //! 5. views in `brownie_0_1` show ours as the original's service knows them, to read and to write.
 //!
-//! Once the original's service is gone, [`finish`] removes what was kept for it.
+//! Once the original's service is gone, [`finish()`] removes what was kept for it.
 //!
 //! What becomes what is said once, in `tables.rs`; what may be wrong with a row, in `hazard.rs`.
 //! Home teams and roles stay columns of the user, so no memberships are made.
