@@ -2,8 +2,9 @@
 # Runs every test, on a fresh Debian or Ubuntu with a Rust toolchain; tests/install.sh brings the rest.
 #
 #   tests/run.sh             everything; the store suite on PostgreSQL 15, on 18, and embedded
-#   tests/run.sh --long      the long runs: kills by the thirty, ten thousand cuts, a minute of events
-#                            (twelve minutes)
+#   tests/run.sh --long      the long runs: kills by the thirty, ten thousand cuts, a minute of events,
+#                            an upgrade of two million rows, ten minutes of certificates that live for
+#                            one (half an hour)
 #   tests/run.sh --failover  a Patroni cluster that loses its leader ten times (six minutes)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -14,7 +15,7 @@ cargo build --locked --workspace --bins
 case "${1:-}" in
   --long)
     BROWNIE_TEST_LONG=yes cargo test --locked -p brownie-tests --test it -- \
-      --test-threads 1 --nocapture durability:: cuts:: store::events::each_reader migrator::a_killed clients::a_fuzzer
+      --test-threads 1 --nocapture durability:: cuts:: store::events::each_reader migrator::a_killed migrator::traffic mtls::rotation clients::a_fuzzer
     exit ;;
   --failover)
     tests/parts/install-failover.sh
