@@ -62,7 +62,7 @@ async fn one_flipped_byte_anywhere_is_found_and_its_object_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn parts_that_are_cut_lost_or_of_another_backup_are_found_before_anything_is_touched() {
-    let pg = Postgres::debian();
+    let pg = &Postgres::alone();
     let database = pg.filled(1, 1).await;
     let place = Place::new();
     back_up(pg, &database, &place.store, encrypted("one")).await.unwrap();

@@ -52,7 +52,12 @@ impl Postgres {
     /// The newest that we support, where tests/install.sh puts it.
     pub(crate) fn newest() -> &'static Self {
         static SHARED: OnceLock<Postgres> = OnceLock::new();
-        SHARED.get_or_init(|| Self::start("/var/tmp/brownie-parts/postgresql-18/bin".into()))
+        SHARED.get_or_init(|| Self::alone())
+    }
+
+    /// One that no other test has, for those that look at the list of its databases.
+    pub(crate) fn alone() -> Self {
+        Self::start("/var/tmp/brownie-parts/postgresql-18/bin".into())
     }
 
     fn start(bin: PathBuf) -> Self {

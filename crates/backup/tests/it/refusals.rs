@@ -242,7 +242,7 @@ async fn a_live_database_is_replaced_only_when_its_name_was_typed_and_then_kept(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_empty_database_is_filled_and_what_a_dead_run_left_is_removed() {
-    let pg = Postgres::newest();
+    let pg = &Postgres::alone();
     let database = pg.filled(1, 1).await;
     let place = Place::new();
     back_up(pg, &database, &place.store, encrypted("one")).await.unwrap();
