@@ -7,6 +7,7 @@
 mod cache;
 mod certs;
 mod database;
+mod log;
 mod oidc;
 mod reader;
 mod secret;
@@ -18,10 +19,11 @@ mod vault;
 pub use cache::{CacheSettings, RedisSettings};
 pub use certs::{CertFiles, CertSettings};
 pub use database::DatabaseSettings;
+pub use log::{LogFileSettings, LogSettings, TraceSettings};
 pub use oidc::{OidcSettings, is_private_way};
 pub use reader::{Problem, Problems, Reader, Variable};
 pub use secret::{Secret, SecretSource};
-pub use service::{LogSettings, ServiceSettings};
+pub use service::ServiceSettings;
 pub use ssl::{SslMode, UrlFiles};
 pub use tokens::TokenSettings;
 pub use vault::{VaultAuth, VaultCertificates, VaultSettings};
@@ -34,6 +36,7 @@ pub fn all_variables() -> Vec<&'static Variable> {
         vault::VARIABLES,
         cache::VARIABLES,
         service::VARIABLES,
+        log::VARIABLES,
         tokens::VARIABLES,
         oidc::VARIABLES,
     ]
