@@ -9,7 +9,8 @@ use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result};
 use brownie_api::{Deps, Listen, Schema, SchemaRule, Service, Settings};
-use brownie_config::{DatabaseSettings, LogSettings, Reader, Secret};
+use brownie_config::{DatabaseSettings, LogFileSettings, LogSettings, Reader, Secret};
+use brownie_logging::{LogFile, Options};
 use brownie_metrics::Exporter;
 use brownie_migration::{Database, LEDGER, Standing, apply};
 use brownie_persistence::{PoolOptions, Store};
@@ -47,8 +48,18 @@ async fn main() -> ExitCode {
     if args.print_config {
         return ExitCode::SUCCESS;
     }
-    brownie_logging::start(&log.level, log.json);
-    match run(settings).await {
+    let slow_statement = log.slow_statement;
+    let logging = match brownie_logging::start(log_options(log)) {
+        Ok(logging) => logging,
+        Err(error) => {
+            eprintln!("brownie-standalone: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    let outcome = run(settings, slow_statement).await;
+    // What waits to be written comes before the last word.
+    drop(logging);
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("brownie-standalone: {error:#}");
@@ -57,7 +68,20 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(mut settings: Settings) -> Result<()> {
+fn log_options(log: LogSettings) -> Options {
+    let LogSettings { level, json, file, audit, .. } = log;
+    Options {
+        audit,
+        file: file.map(|LogFileSettings { path, max_bytes, keep }| LogFile {
+            path,
+            max_bytes,
+            keep,
+        }),
+        ..Options::new(level, json)
+    }
+}
+
+async fn run(mut settings: Settings, slow_statement: Option<Duration>) -> Result<()> {
     let started = Instant::now();
     let listen = Listen::on(&settings.service)?;
     let data_dir = DataDir::open(&settings.service.data_dir)?;
@@ -82,6 +106,7 @@ async fn run(mut settings: Settings) -> Result<()> {
         acquire_timeout: patience.pool_timeout,
         statement_timeout: patience.statement_timeout,
         lock_timeout: patience.lock_timeout,
+        slow_statement,
         // The one connection logs in as superuser, whom row-level security would not hold.
         role: Some("brownie-server".to_owned()),
         single_connection: true,

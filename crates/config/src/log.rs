@@ -25,7 +25,7 @@ const LOG_FILE: Variable = Variable {
     aliases: &[],
     default: None,
     secret: false,
-    help: "The file that lines are written to instead of standard error. docs/logging.md tells what is in them.",
+    help: "The file that a service writes lines to instead of standard error. docs/logging.md tells what is in them.",
 };
 const LOG_FILE_MAX_MB: Variable = Variable {
     name: "LOG_FILE_MAX_MB",

@@ -4,8 +4,8 @@
 use std::{collections::HashMap, fmt, time::Duration};
 
 use opentelemetry::{
-    Context, SpanId, TraceFlags, TraceId, TraceState,
-    trace::{SpanContext, TraceContextExt, TracerProvider},
+    Context, TraceFlags, TraceId,
+    trace::{SpanContext, TraceContextExt, TraceState, TracerProvider},
 };
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::{
@@ -88,9 +88,8 @@ pub(crate) fn adopt(span: &Span, parent: Option<TraceParent>) -> Option<u128> {
     if let Some(parent) = parent {
         let (trace_id, span_id, sampled) = parent.parts();
         let flags = if sampled { TraceFlags::SAMPLED } else { TraceFlags::NOT_SAMPLED };
-        let (trace_id, span_id) =
-            (TraceId::from(trace_id.to_be_bytes()), SpanId::from(span_id.to_be_bytes()));
-        let remote = SpanContext::new(trace_id, span_id, flags, true, TraceState::NONE);
+        let none = TraceState::NONE;
+        let remote = SpanContext::new(trace_id.into(), span_id.into(), flags, true, none);
         span.set_parent(Context::new().with_remote_span_context(remote)).ok()?;
     }
     let id = span.context().span().span_context().trace_id();

@@ -15,6 +15,7 @@ use brownie_cache::Cache;
 use brownie_persistence::{
     Error, OrgContext, OrgTx, Principal, Resource, Store, SystemContext, SystemScope, TokenClaims,
 };
+use tracing::field::display;
 
 use super::request_id;
 use crate::{
@@ -36,9 +37,21 @@ pub(crate) async fn identify<B: MessageBody>(
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, actix_web::Error> {
     if let Some(identity) = identity_of(request.request()).await {
+        if let Identity::Known(principal) = &identity {
+            tell(principal);
+        }
         request.extensions_mut().insert(identity);
     }
     next.call(request).await
+}
+
+/// Says in every line from here on who asks.
+fn tell(principal: &Principal) {
+    let (span, actor) = (tracing::Span::current(), principal.actor());
+    span.record("org_id", display(principal.org_id())).record("actor_kind", actor.kind());
+    if let Some(id) = actor.id() {
+        span.record("actor_id", display(id));
+    }
 }
 
 pub(super) async fn identity_of(request: &HttpRequest) -> Option<Identity> {
