@@ -20,6 +20,7 @@ mod faults;
 mod house;
 mod http;
 mod lint;
+mod logs;
 mod migrator;
 mod plans;
 mod pooler;
