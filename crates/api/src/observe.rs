@@ -12,7 +12,7 @@ use actix_web::{
     web,
 };
 use brownie_domain::RequestId;
-use brownie_logging::{TraceParent, continue_trace};
+use brownie_logging::{TraceParent, continue_trace, end_trace};
 use brownie_persistence::Tally;
 use metrics::{counter, histogram};
 use tracing::{Instrument, Span, field::Empty};
@@ -38,6 +38,11 @@ pub(crate) async fn observe<B: MessageBody + 'static>(
     let client_ip = client_ip(&request);
 
     let span = span_of(&request, request_id);
+    // Looked up once, unless the path is one that is put right on its way (`NormalizePath`).
+    let route = request.match_pattern();
+    if let Some(route) = &route {
+        span.record("route", route);
+    }
     let tally = Tally::default();
     // The request is not cloned here: the router needs it to itself.
     let work = tally.of(next.call(request)).instrument(span.clone());
@@ -49,13 +54,14 @@ pub(crate) async fn observe<B: MessageBody + 'static>(
         response.headers_mut().insert(REQUEST_ID, value);
     }
 
-    let route = response.request().match_pattern().unwrap_or_else(|| UNMATCHED.to_owned());
+    let route = route.or_else(|| response.request().match_pattern());
+    let route = route.unwrap_or_else(|| UNMATCHED.to_owned());
     let status = response.status().as_u16();
     let elapsed = started.elapsed();
     counter!(brownie_metrics::HTTP_REQUESTS, "method" => method, "route" => route.clone(), "status" => status.to_string()).increment(1);
     histogram!(brownie_metrics::HTTP_REQUEST_DURATION, "method" => method, "route" => route.clone()).record(elapsed);
-    span.record("route", &route).record("otel.name", format!("{method} {route}"));
-    span.record("http.response.status_code", status);
+    span.record("route", &route);
+    end_trace(&span, method, &route, status);
     span.in_scope(|| {
         if let Some(problem) = refused.filter(|problem| concerns_security(problem.code())) {
             tracing::warn!(target: brownie_logging::SECURITY, event = problem.code().as_str(), client_ip, "refused");
@@ -72,7 +78,7 @@ pub(crate) async fn observe<B: MessageBody + 'static>(
 fn span_of(request: &ServiceRequest, request_id: RequestId) -> Span {
     let span = tracing::error_span!(
         "request", %request_id, trace_id = Empty, org_id = Empty, actor_kind = Empty, actor_id = Empty,
-        route = Empty, otel.name = Empty, otel.kind = "server", http.response.status_code = Empty,
+        route = Empty, otel.kind = Empty,
     );
     let mut parents = request.headers().get_all("traceparent").map(|value| value.to_str().ok());
     let parent = match (parents.next().flatten(), parents.next()) {
@@ -81,9 +87,6 @@ fn span_of(request: &ServiceRequest, request_id: RequestId) -> Span {
     };
     if let Some(id) = continue_trace(&span, parent, request_id.as_uuid().as_u128()) {
         span.record("trace_id", tracing::field::display(id));
-    }
-    if let Some(route) = request.match_pattern() {
-        span.record("route", route);
     }
     span
 }

@@ -37,8 +37,8 @@ impl Members {
             "timestamp" => "timestamp_",
             "level" => "level_",
             "logger" => "logger_",
-            // For a trace's readers, and what the log crate says of itself.
-            name if name.starts_with("otel.") || name.starts_with("log.") => return,
+            // For a collector of traces, or what the log crate says of itself.
+            name if ["log.", "otel."].iter().any(|of| name.starts_with(of)) => return,
             name => name,
         };
         match self.0.iter_mut().find(|(known, _)| *known == name) {

@@ -30,7 +30,7 @@ pub use file::LogFile;
 #[cfg(feature = "otlp")]
 pub use otlp::Otlp;
 pub use sink::lines_dropped;
-pub use trace::{TraceId, TraceParent, continue_trace};
+pub use trace::{TraceId, TraceParent, continue_trace, end_trace};
 
 use file::Rotating;
 use json::JsonLines;

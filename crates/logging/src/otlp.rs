@@ -1,11 +1,16 @@
 //! Traces for a collector: OTLP over HTTP, in batches, from a thread of their own. What the collector
 //! does not take is lost; nobody waits for it.
 
-use std::{collections::HashMap, fmt, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use opentelemetry::{
-    Context, TraceFlags, TraceId,
-    trace::{SpanContext, TraceContextExt, TraceState, TracerProvider},
+    Context, KeyValue, TraceFlags, TraceId,
+    trace::{SpanContext, Status, TraceContextExt, TraceState, TracerProvider},
 };
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::{
@@ -22,6 +27,13 @@ use crate::{StartError, trace::TraceParent};
 const EXPORT_LIMIT: Duration = Duration::from_secs(5);
 /// How long spans that wait may take when the program ends.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Whether traces are collected.
+static IS_ON: AtomicBool = AtomicBool::new(false);
+
+pub(crate) fn is_on() -> bool {
+    IS_ON.load(Ordering::Relaxed)
+}
 
 /// Who collects traces.
 #[derive(Clone)]
@@ -78,6 +90,7 @@ impl Traces {
             .with_threads(false)
             // What libraries do is not our trace, and some of it is the sending.
             .with_filter(Targets::new().with_target("brownie", Level::DEBUG));
+        IS_ON.store(true, Ordering::Relaxed);
         Ok((Self(provider), layer))
     }
 }
@@ -85,6 +98,10 @@ impl Traces {
 /// Makes a span part of the trace that `parent` names, or of a new one, and returns which; none when
 /// traces are not collected.
 pub(crate) fn adopt(span: &Span, parent: Option<TraceParent>) -> Option<u128> {
+    if !is_on() {
+        return None;
+    }
+    span.record("otel.kind", "server");
     if let Some(parent) = parent {
         let (trace_id, span_id, sampled) = parent.parts();
         let flags = if sampled { TraceFlags::SAMPLED } else { TraceFlags::NOT_SAMPLED };
@@ -94,4 +111,22 @@ pub(crate) fn adopt(span: &Span, parent: Option<TraceParent>) -> Option<u128> {
     }
     let id = span.context().span().span_context().trace_id();
     (id != TraceId::INVALID).then(|| u128::from_be_bytes(id.to_bytes()))
+}
+
+/// Says what the request of `span` was, by OpenTelemetry's conventions for HTTP.
+pub(crate) fn end(span: &Span, method: &'static str, route: &str, status: u16) {
+    if !is_on() {
+        return;
+    }
+    let context = span.context();
+    let span = context.span();
+    span.update_name(format!("{method} {route}"));
+    span.set_attributes([
+        KeyValue::new("http.request.method", method),
+        KeyValue::new("http.route", route.to_owned()),
+        KeyValue::new("http.response.status_code", i64::from(status)),
+    ]);
+    if status >= 500 {
+        span.set_status(Status::error(""));
+    }
 }

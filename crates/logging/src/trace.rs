@@ -58,7 +58,7 @@ fn hex(text: &str, length: usize) -> Option<u128> {
         .flatten()
 }
 
-/// Makes `span`, which nobody has entered yet, part of the trace that `parent` names, or of a new
+/// Makes `span`, which nobody has entered yet and which declares `otel.kind`, part of the trace that `parent` names, or of a new
 /// one, and returns which that is. A new one is called by `fresh`, unless the exporter calls it
 /// otherwise; zero names nothing, and gives none.
 pub fn continue_trace(span: &Span, parent: Option<TraceParent>, fresh: u128) -> Option<TraceId> {
@@ -68,6 +68,13 @@ pub fn continue_trace(span: &Span, parent: Option<TraceParent>, fresh: u128) -> 
     }
     let _ = span;
     parent.map(|parent| parent.trace_id).or_else(|| (fresh != 0).then_some(TraceId(fresh)))
+}
+
+/// Says for a collector what the request of `span` was and what came of it.
+pub fn end_trace(span: &Span, method: &'static str, route: &str, status: u16) {
+    #[cfg(feature = "otlp")]
+    crate::otlp::end(span, method, route, status);
+    let _ = (span, method, route, status);
 }
 
 #[cfg(feature = "otlp")]
