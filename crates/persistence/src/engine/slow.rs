@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Says that a statement took `took`.
 pub(super) fn report(sql: &str, took: Duration, rows: Option<usize>) {
     let (operation, table) = name_of(sql);
-    let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    let duration_ms = (took.as_secs_f64() * 1_000_000.0).round() / 1000.0;
     let (rows, outcome) = (rows.unwrap_or_default(), if rows.is_some() { "ok" } else { "failed" });
     tracing::warn!(target: "brownie::performance", operation, table, duration_ms, rows, outcome, "slow statement");
 }
