@@ -53,8 +53,9 @@ pub const PERFORMANCE: &str = "brownie::performance";
 pub const SECURITY: &str = "brownie::security";
 
 /// Libraries that tell what interests only their authors, or as an error of ours what is a mistake of
-/// a client's (actix-http). A filter that names them is stronger.
-const QUIET: &str = "sqlx=warn,actix_http=off,sea_orm_migration=warn,actix_server=warn,pglite_oxide=warn,tokio_postgres=info,hyper_util=info,reqwest=info,opentelemetry=warn";
+/// a client's (actix-http), or what a client has sent (actix-web, at debug level). A filter that names
+/// them is stronger.
+const QUIET: &str = "sqlx=warn,actix_http=off,actix_web=info,sea_orm_migration=warn,actix_server=warn,pglite_oxide=warn,tokio_postgres=info,hyper_util=info,reqwest=info,opentelemetry=warn";
 
 /// What tells of lost lines.
 const LOST: &str = "log lines were lost";

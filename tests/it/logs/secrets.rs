@@ -146,3 +146,8 @@ async fn no_secret_is_in_the_log() -> Result<()> {
 async fn no_secret_is_in_the_log_of_whoever_looks_for_a_fault() -> Result<()> {
     Box::pin(walk("debug")).await
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nor_at_the_finest_level() -> Result<()> {
+    Box::pin(walk("trace")).await
+}
