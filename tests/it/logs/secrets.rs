@@ -101,10 +101,10 @@ async fn walk(level: &str) -> Result<()> {
     let mut asked = BTreeSet::new();
     for route in routes::table() {
         for client in &clients {
-            ask(client, &route.method.to_string(), route.path, &fill(route.path, &things)).await?;
+            ask(client, route.method.as_str(), route.path, &fill(route.path, &things)).await?;
         }
         // Last, as whoever may do anything, so that what is deleted is asked for before.
-        ask(&here.admin, &route.method.to_string(), route.path, &fill(route.path, &names)).await?;
+        ask(&here.admin, route.method.as_str(), route.path, &fill(route.path, &names)).await?;
         asked.insert(route.path);
     }
     ensure!(here.service.stop()?.success(), "{}", here.service.log());
