@@ -21,6 +21,7 @@ mod faults;
 mod house;
 mod http;
 mod lint;
+mod logs;
 mod migrator;
 mod mtls;
 mod plans;

@@ -12,6 +12,7 @@ use brownie_backup::provider;
 use brownie_certs::Keeper;
 use brownie_config::{BackupSettings, CertSettings, DatabaseSettings, LogSettings, Reader};
 use brownie_domain::SystemClock;
+use brownie_logging::Options;
 use clap::Parser;
 
 use commands::{Command, Worker};
@@ -44,14 +45,24 @@ async fn main() -> ExitCode {
         eprintln!("brownie-backup: {problems}");
         return ExitCode::from(2);
     }
-    brownie_logging::start(&log.level, log.json);
+    // On standard error always: whoever runs this looks there, and LOG_FILE is a service's.
+    let logging = match brownie_logging::start(Options::new(log.level, log.json)) {
+        Ok(logging) => logging,
+        Err(error) => {
+            eprintln!("brownie-backup: {error}");
+            return ExitCode::from(2);
+        }
+    };
     let outcome = async {
         let keeper = Keeper::for_database(&database, &certs, Arc::new(SystemClock)).await?;
         let way = Arc::new(Way::new(&database, keeper)?);
         let store = provider::open(&settings.provider).await?;
         Worker { way, store, settings, json: args.json }.run(args.command).await
     };
-    outcome.await.unwrap_or_else(|error: anyhow::Error| {
+    let outcome = outcome.await;
+    // What waits to be written comes before the last word.
+    drop(logging);
+    outcome.unwrap_or_else(|error: anyhow::Error| {
         eprintln!("brownie-backup: {}", brownie_logging::chain(error.as_ref()));
         ExitCode::FAILURE
     })

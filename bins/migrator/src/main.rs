@@ -21,6 +21,7 @@ use std::{io, process::ExitCode, sync::Arc, time::Duration};
 use brownie_certs::Keeper;
 use brownie_config::{CertSettings, DatabaseSettings, LogSettings, Reader};
 use brownie_domain::SystemClock;
+use brownie_logging::{Logging, Options};
 use brownie_migration::Database;
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -145,6 +146,8 @@ async fn main() -> ExitCode {
 struct Settings {
     database: DatabaseSettings,
     certs: CertSettings,
+    /// Lines that wait are written when this goes.
+    _logging: Logging,
 }
 
 impl Settings {
@@ -155,8 +158,9 @@ impl Settings {
         let certs = CertSettings::read(&mut reader, "brownie-migrator");
         let log = LogSettings::read(&mut reader, false);
         reader.finish().map_err(|problems| problems.to_string())?;
-        brownie_logging::start(&log.level, log.json);
-        Ok(Self { database, certs })
+        // On standard error always: whoever runs this looks there, and LOG_FILE is a service's.
+        let logging = brownie_logging::start(Options::new(log.level, log.json));
+        Ok(Self { database, certs, _logging: logging.map_err(|error| error.to_string())? })
     }
 
     /// Returns the database that they name, to be reached with their certificates.

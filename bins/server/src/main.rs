@@ -7,8 +7,11 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 use anyhow::{Context, Result, bail};
 use brownie_api::{Certificates, Deps, Listen, Schema, SchemaRule, Service, Settings, Tls};
 use brownie_certs::{Keeper, Role, peer_name};
-use brownie_config::{CertSettings, DatabaseSettings, LogSettings, Reader};
+use brownie_config::{
+    CertSettings, DatabaseSettings, LogFileSettings, LogSettings, Reader, Secret, TraceSettings,
+};
 use brownie_domain::{Clock, RequestId, SystemClock};
+use brownie_logging::{LogFile, Options, Otlp};
 use brownie_metrics::Exporter;
 use brownie_migration::{LEDGER, Standing};
 use brownie_persistence::{PoolOptions, Store, SystemContext};
@@ -49,11 +52,22 @@ async fn main() -> ExitCode {
     if args.print_config {
         return ExitCode::SUCCESS;
     }
-    brownie_logging::start(&log.level, log.json);
+    let slow_statement = log.slow_statement;
+    let logging = match brownie_logging::start(log_options(log)) {
+        Ok(logging) => logging,
+        Err(error) => {
+            eprintln!("brownie-server: {error}");
+            return ExitCode::from(2);
+        }
+    };
     for name in unknown {
         tracing::warn!(name, "nothing reads this variable; is it misspelt?");
     }
-    match run(database, certs, settings, Duration::from_secs(args.wait)).await {
+    let wait = Duration::from_secs(args.wait);
+    let outcome = run(database, certs, settings, slow_statement, wait).await;
+    // What waits to be written comes before the last word.
+    drop(logging);
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("brownie-server: {error:#}");
@@ -62,10 +76,31 @@ async fn main() -> ExitCode {
     }
 }
 
+fn log_options(log: LogSettings) -> Options {
+    let LogSettings { level, json, file, audit, traces, .. } = log;
+    let own = |(name, value): (String, Secret)| (name, value.expose().to_owned());
+    Options {
+        audit,
+        file: file.map(|LogFileSettings { path, max_bytes, keep }| LogFile {
+            path,
+            max_bytes,
+            keep,
+        }),
+        otlp: traces.map(|TraceSettings { endpoint, headers, ratio }| Otlp {
+            endpoint,
+            headers: headers.into_iter().map(own).collect(),
+            ratio,
+            service: "brownie-server",
+        }),
+        ..Options::new(level, json)
+    }
+}
+
 async fn run(
     database: DatabaseSettings,
     certs: CertSettings,
     settings: Settings,
+    slow_statement: Option<Duration>,
     wait: Duration,
 ) -> Result<()> {
     // Before anything else: a port in use is said at once, not after the wait for a database.
@@ -90,6 +125,7 @@ async fn run(
         acquire_timeout: database.pool_timeout,
         statement_timeout: database.statement_timeout,
         lock_timeout: database.lock_timeout,
+        slow_statement,
         ..PoolOptions::new(database.url.expose())
     })?;
     wait_for_schema(&store, wait).await?;

@@ -10,8 +10,9 @@ use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 use anyhow::{Context, Result};
 use brownie_api::{Deps, Listen, Schema, SchemaRule, Service, Settings, Tls};
 use brownie_certs::{Keeper, peer_name};
-use brownie_config::{CertSettings, DatabaseSettings, LogSettings, Reader, Secret};
+use brownie_config::{CertSettings, DatabaseSettings, LogFileSettings, LogSettings, Reader, Secret};
 use brownie_domain::SystemClock;
+use brownie_logging::{LogFile, Options};
 use brownie_metrics::Exporter;
 use brownie_migration::{Database, LEDGER, Standing, apply};
 use brownie_persistence::{PoolOptions, Store};
@@ -50,8 +51,18 @@ async fn main() -> ExitCode {
     if args.print_config {
         return ExitCode::SUCCESS;
     }
-    brownie_logging::start(&log.level, log.json);
-    match run(settings, certs).await {
+    let slow_statement = log.slow_statement;
+    let logging = match brownie_logging::start(log_options(log)) {
+        Ok(logging) => logging,
+        Err(error) => {
+            eprintln!("brownie-standalone: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    let outcome = run(settings, certs, slow_statement).await;
+    // What waits to be written comes before the last word.
+    drop(logging);
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("brownie-standalone: {error:#}");
@@ -60,7 +71,24 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(mut settings: Settings, certs: CertSettings) -> Result<()> {
+fn log_options(log: LogSettings) -> Options {
+    let LogSettings { level, json, file, audit, .. } = log;
+    Options {
+        audit,
+        file: file.map(|LogFileSettings { path, max_bytes, keep }| LogFile {
+            path,
+            max_bytes,
+            keep,
+        }),
+        ..Options::new(level, json)
+    }
+}
+
+async fn run(
+    mut settings: Settings,
+    certs: CertSettings,
+    slow_statement: Option<Duration>,
+) -> Result<()> {
     let started = Instant::now();
     let mut listen = Listen::on(&settings.service)?;
     let listener = Keeper::for_listener(settings.service.tls, &certs, Arc::new(SystemClock));
@@ -88,6 +116,7 @@ async fn run(mut settings: Settings, certs: CertSettings) -> Result<()> {
         acquire_timeout: patience.pool_timeout,
         statement_timeout: patience.statement_timeout,
         lock_timeout: patience.lock_timeout,
+        slow_statement,
         // The one connection logs in as superuser, whom row-level security would not hold.
         role: Some("brownie-server".to_owned()),
         single_connection: true,

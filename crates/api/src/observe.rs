@@ -1,7 +1,7 @@
 //! What happens around every request: its id, its log line, its metrics, and the last word on
 //! errors.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::{
     HttpMessage, HttpResponse,
@@ -12,10 +12,12 @@ use actix_web::{
     web,
 };
 use brownie_domain::RequestId;
+use brownie_logging::{TraceParent, continue_trace, end_trace};
+use brownie_persistence::Tally;
 use metrics::{counter, histogram};
-use tracing::Instrument;
+use tracing::{Instrument, Span, field::Empty};
 
-use crate::{Deps, Problem, edges};
+use crate::{Code, Deps, Problem, edges, limits};
 
 /// Says which request an answer, a log line or an audit row belongs to.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -23,7 +25,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The route label of what no route takes: paths are the client's, and there is no end of them.
 const UNMATCHED: &str = "unmatched";
 
-/// Gives the request its id, and writes its line when it is answered.
+/// Gives the request its id and its place in a trace, and writes its line when it is answered.
 pub(crate) async fn observe<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
@@ -31,25 +33,85 @@ pub(crate) async fn observe<B: MessageBody + 'static>(
     let started = Instant::now();
     let request_id = id_of(&request);
     request.extensions_mut().insert(request_id);
-    let method = request.method().as_str().to_owned();
+    let method = known_method(request.method().as_str());
     let path_id = HeaderValue::from_str(&request_id.to_string());
+    let client_ip = client_ip(&request);
 
-    let span = tracing::info_span!("request", %request_id);
+    let span = span_of(&request, request_id);
+    // Looked up once, unless the path is one that is put right on its way (`NormalizePath`).
+    let route = request.match_pattern();
+    if let Some(route) = &route {
+        span.record("route", route);
+    }
+    let tally = Tally::default();
     // The request is not cloned here: the router needs it to itself.
-    let mut response = finish(next.call(request).instrument(span.clone()).await?, request_id);
+    let work = tally.of(next.call(request)).instrument(span.clone());
+    let response = work.await?;
+    let refused = response.response().error().map(problem_of);
+    let mut response = finish(response, refused.as_ref(), request_id);
     edges::protect(response.headers_mut());
     if let Ok(value) = path_id {
         response.headers_mut().insert(REQUEST_ID, value);
     }
 
-    let route = response.request().match_pattern().unwrap_or_else(|| UNMATCHED.to_owned());
+    let route = route.or_else(|| response.request().match_pattern());
+    let route = route.unwrap_or_else(|| UNMATCHED.to_owned());
     let status = response.status().as_u16();
     let elapsed = started.elapsed();
-    counter!(brownie_metrics::HTTP_REQUESTS, "method" => known_method(&method), "route" => route.clone(), "status" => status.to_string()).increment(1);
-    histogram!(brownie_metrics::HTTP_REQUEST_DURATION, "method" => known_method(&method), "route" => route.clone()).record(elapsed);
-    let duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-    span.in_scope(|| tracing::info!(method, route, status, duration_ms, "answered"));
+    counter!(brownie_metrics::HTTP_REQUESTS, "method" => method, "route" => route.clone(), "status" => status.to_string()).increment(1);
+    histogram!(brownie_metrics::HTTP_REQUEST_DURATION, "method" => method, "route" => route.clone()).record(elapsed);
+    span.record("route", &route);
+    end_trace(&span, method, &route, status);
+    span.in_scope(|| {
+        if let Some(problem) = refused.filter(|problem| concerns_security(problem.code())) {
+            tracing::warn!(target: brownie_logging::SECURITY, event = problem.code().as_str(), client_ip, "refused");
+        }
+        let (duration_ms, database_ms) = (millis(elapsed), millis(tally.waited()));
+        let (statements, rows) = (tally.statements(), tally.rows());
+        tracing::info!(target: brownie_logging::ACCESS, method, status, duration_ms, client_ip, statements, rows, database_ms, "answered");
+    });
     Ok(response)
+}
+
+/// What is true of a request is said on its span, and so is in every line until it is answered. It is
+/// one of errors, so that no level hides it from theirs. Who asks is not known yet.
+fn span_of(request: &ServiceRequest, request_id: RequestId) -> Span {
+    let span = tracing::error_span!(
+        "request", %request_id, trace_id = Empty, org_id = Empty, actor_kind = Empty, actor_id = Empty,
+        route = Empty, otel.kind = Empty,
+    );
+    let mut parents = request.headers().get_all("traceparent").map(|value| value.to_str().ok());
+    let parent = match (parents.next().flatten(), parents.next()) {
+        (Some(parent), None) => TraceParent::parse(parent),
+        _ => None,
+    };
+    if let Some(id) = continue_trace(&span, parent, request_id.as_uuid().as_u128()) {
+        span.record("trace_id", tracing::field::display(id));
+    }
+    span
+}
+
+/// Whether somebody tried what is not theirs, or too much.
+fn concerns_security(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Forbidden
+            | Code::InvalidRefreshToken
+            | Code::LogInRefused
+            | Code::TooMany
+            | Code::Unauthenticated
+            | Code::WrongCredentials
+    )
+}
+
+fn client_ip(request: &ServiceRequest) -> Option<String> {
+    let deps = request.app_data::<web::Data<Deps>>()?;
+    Some(limits::address_of(request.request(), &deps.limits.proxies)?.to_string())
+}
+
+/// In milliseconds, to the microsecond.
+fn millis(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1_000_000.0).round() / 1000.0
 }
 
 /// A client may name its request, by a UUID; otherwise we do.
@@ -72,9 +134,10 @@ fn known_method(method: &str) -> &'static str {
 /// Writes errors anew, with the request's id: ours with their words, actix's own with ours.
 fn finish<B: MessageBody + 'static>(
     response: ServiceResponse<B>,
+    problem: Option<&Problem>,
     request_id: RequestId,
 ) -> ServiceResponse<EitherBody<B, BoxBody>> {
-    let Some(problem) = response.response().error().map(problem_of) else {
+    let Some(problem) = problem else {
         return response.map_into_left_body();
     };
     let mut answer: HttpResponse = problem.response(Some(request_id));

@@ -222,13 +222,15 @@ impl Service {
     }
 }
 
-/// Keeps the histograms from growing for ever.
+/// Keeps the histograms from growing for ever, and counts the lines that the log has lost.
 fn upkeep(exporter: Exporter) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move {
         let mut tick = tokio::time::interval(Exporter::UPKEEP_INTERVAL);
         loop {
             tick.tick().await;
             exporter.upkeep();
+            metrics::counter!(brownie_metrics::LOG_LINES_DROPPED)
+                .absolute(brownie_logging::lines_dropped());
         }
     })
 }

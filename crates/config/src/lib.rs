@@ -10,6 +10,7 @@ mod cache;
 mod certs;
 mod database;
 mod listener;
+mod log;
 mod oidc;
 mod reader;
 mod secret;
@@ -24,10 +25,11 @@ pub use cache::{CacheSettings, RedisSettings};
 pub use certs::{CertFiles, CertSettings};
 pub use database::DatabaseSettings;
 pub use listener::{CertifiedKey, ListenerTls};
+pub use log::{LogFileSettings, LogSettings, TraceSettings};
 pub use oidc::{OidcSettings, is_private_way};
 pub use reader::{Problem, Problems, Reader, Variable};
 pub use secret::{Secret, SecretSource};
-pub use service::{LogSettings, ServiceSettings};
+pub use service::ServiceSettings;
 pub use ssl::{SslMode, UrlFiles};
 pub use tokens::TokenSettings;
 pub use vault::{VaultAuth, VaultCertificates, VaultSettings};
@@ -41,6 +43,7 @@ pub fn all_variables() -> Vec<&'static Variable> {
         cache::VARIABLES,
         service::VARIABLES,
         listener::VARIABLES,
+        log::VARIABLES,
         tokens::VARIABLES,
         oidc::VARIABLES,
         backup::VARIABLES,

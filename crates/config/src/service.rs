@@ -1,4 +1,4 @@
-//! How the service listens and logs.
+//! How the service listens.
 
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 
@@ -76,21 +76,6 @@ const BROWNIE_DATA_DIR: Variable = Variable {
     secret: false,
     help: "Where brownie-standalone keeps its database and its key.",
 };
-const LOG_LEVEL: Variable = Variable {
-    name: "LOG_LEVEL",
-    aliases: &["METADATA_LOG_LEVEL"],
-    default: Some("info"),
-    secret: false,
-    help: "error, warn, info, debug or trace; or a filter such as brownie=debug,info.",
-};
-const LOG_FORMAT: Variable = Variable {
-    name: "LOG_FORMAT",
-    aliases: &[],
-    default: None,
-    secret: false,
-    help: "json, or text for people; json unless set, text in brownie-standalone and brownie-migrator.",
-};
-
 pub(crate) static VARIABLES: &[Variable] = &[
     METADATA_HOST,
     METADATA_PORT,
@@ -102,8 +87,6 @@ pub(crate) static VARIABLES: &[Variable] = &[
     METADATA_RATE_LIMIT_ADDRESS,
     METADATA_TRUSTED_PROXIES,
     BROWNIE_DATA_DIR,
-    LOG_LEVEL,
-    LOG_FORMAT,
 ];
 
 /// How the service listens.
@@ -197,30 +180,4 @@ fn proxies(reader: &mut Reader) -> Vec<IpNet> {
         }
     }
     networks
-}
-
-/// How the programs log.
-#[derive(Debug, Clone)]
-pub struct LogSettings {
-    /// A filter.
-    pub level: String,
-    /// Whether lines are JSON.
-    pub json: bool,
-}
-
-impl LogSettings {
-    /// Reads the settings; `json` is what holds when nobody says.
-    pub fn read(reader: &mut Reader, json: bool) -> Self {
-        let level = reader.text(&LOG_LEVEL).unwrap_or_default().to_lowercase();
-        let json = match reader.text(&LOG_FORMAT).as_deref() {
-            None => json,
-            Some("json") => true,
-            Some("text") => false,
-            Some(other) => {
-                reader.problem(&LOG_FORMAT, format!("must be json or text, not {other:?}"));
-                json
-            }
-        };
-        Self { level, json }
-    }
 }

@@ -49,6 +49,8 @@ pub const HTTP_REQUESTS: &str = "brownie_http_requests_total";
 pub const HTTP_REQUEST_DURATION: &str = "brownie_http_request_duration_seconds";
 /// Connections to the database.
 pub const DB_CONNECTIONS: &str = "brownie_db_connections";
+/// Log lines that were lost.
+pub const LOG_LINES_DROPPED: &str = "brownie_log_lines_dropped_total";
 
 /// What was done again because it failed in a way that allows it.
 pub const DB_RETRIES: &str = "brownie_db_retries_total";
@@ -114,6 +116,12 @@ pub const CATALOGUE: &[Metric] = &[
         kind: Kind::Counter,
         labels: &["method", "route", "status"],
         help: "Requests answered, by method, route template and status.",
+    },
+    Metric {
+        name: LOG_LINES_DROPPED,
+        kind: Kind::Counter,
+        labels: &[],
+        help: "Log lines that were lost because what takes them was full, or too slow.",
     },
 ];
 

@@ -18,7 +18,8 @@ pub enum Actor {
 }
 
 impl Actor {
-    pub(crate) const fn kind(self) -> &'static str {
+    /// Returns `user`, `api_key` or `job`.
+    pub const fn kind(self) -> &'static str {
         match self {
             Self::User(_) => "user",
             Self::ApiKey(_) => "api_key",

@@ -126,6 +126,30 @@ impl Records {
         })
     }
 
+    /// Tells the log of changes that have taken effect: what, and nothing of what is in it.
+    pub(crate) fn tell(&self, ctx: &OrgContext) {
+        if !tracing::enabled!(target: "brownie::audit", tracing::Level::INFO) {
+            return;
+        }
+        let actor_id = ctx.actor.id().map(tracing::field::display);
+        for record in self.changes.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            tracing::info!(
+                target: "brownie::audit",
+                event = record.event,
+                resource = record.resource,
+                resource_id = %record.id,
+                version = record.version,
+                audit_id = %record.audit_id,
+                org_id = %ctx.org_id,
+                actor_kind = ctx.actor.kind(),
+                actor_id,
+                actor_name = ctx.actor.name(),
+                request_id = %ctx.request_id,
+                "changed"
+            );
+        }
+    }
+
     /// Returns the statements that write the audit rows and the events: one for most units, none if
     /// nothing changed.
     pub(crate) fn statements(&self, ctx: &OrgContext) -> Vec<Statement> {

@@ -29,6 +29,8 @@ pub struct PoolOptions {
     pub statement_timeout: Duration,
     /// How long a statement may wait for another's lock.
     pub lock_timeout: Duration,
+    /// How long a statement may take without a line in the log; none for any time.
+    pub slow_statement: Option<Duration>,
     /// The role to become after logging in, for a log-in role that row-level security would not
     /// hold.
     pub role: Option<String>,
@@ -46,6 +48,7 @@ impl PoolOptions {
             acquire_timeout: Duration::from_secs(3),
             statement_timeout: Duration::from_secs(10),
             lock_timeout: Duration::from_secs(3),
+            slow_statement: Some(Duration::from_secs(1)),
             role: None,
             single_connection: false,
         }
@@ -60,6 +63,7 @@ impl std::fmt::Debug for PoolOptions {
             .field("acquire_timeout", &self.acquire_timeout)
             .field("statement_timeout", &self.statement_timeout)
             .field("lock_timeout", &self.lock_timeout)
+            .field("slow_statement", &self.slow_statement)
             .field("role", &self.role)
             .field("single_connection", &self.single_connection)
             .finish_non_exhaustive()

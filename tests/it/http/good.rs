@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 /// Returns the query that a route needs.
-pub(super) fn query(path: &str) -> &'static str {
+pub(crate) fn query(path: &str) -> &'static str {
     if path.ends_with("/stats/summary") {
         "?metric_name=m&since=2026-11-21T00:00:00Z&until=2026-11-22T00:00:00Z&window=1h"
     } else {
@@ -14,7 +14,7 @@ pub(super) fn query(path: &str) -> &'static str {
 }
 
 /// Returns the headers that a route needs.
-pub(super) fn headers<'a>(path: &str, etag: &'a str) -> Vec<(&'static str, &'a str)> {
+pub(crate) fn headers<'a>(path: &str, etag: &'a str) -> Vec<(&'static str, &'a str)> {
     let mut headers = vec![("If-Match", etag)];
     if path.ends_with("/bulk") {
         headers.push(("Content-Type", "application/x-ndjson"));
@@ -23,7 +23,7 @@ pub(super) fn headers<'a>(path: &str, etag: &'a str) -> Vec<(&'static str, &'a s
 }
 
 /// Returns a body that the route accepts.
-pub(super) fn body(method: &Method, path: &str) -> Option<Value> {
+pub(crate) fn body(method: &Method, path: &str) -> Option<Value> {
     if *method == Method::GET || *method == Method::DELETE {
         return None;
     }

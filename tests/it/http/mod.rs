@@ -6,7 +6,7 @@ mod configs;
 mod drain;
 mod edges;
 mod events;
-mod good;
+pub(crate) mod good;
 mod holes;
 mod hostile;
 mod incidents;
@@ -34,7 +34,7 @@ pub(crate) struct Here {
 }
 
 impl Here {
-    async fn new() -> Result<Self> {
+    pub(crate) async fn new() -> Result<Self> {
         let database = Postgres::shared().database();
         let service = Service::server(database.url()).await?;
         Self::with(database, service).await
@@ -48,7 +48,7 @@ impl Here {
         Self::with(database, service).await
     }
 
-    async fn with(database: Database, service: Service) -> Result<Self> {
+    pub(crate) async fn with(database: Database, service: Service) -> Result<Self> {
         let admin = service.client().sign_up("acme").await?;
         let me = admin.get("/api/v1/auth/me").await?;
         let member = |name: &str| me.text(name).to_owned();
@@ -78,14 +78,14 @@ impl Here {
     }
 
     /// Makes an API key, and returns its id and its text.
-    async fn api_key(&self, body: Value) -> Result<(String, String)> {
+    pub(crate) async fn api_key(&self, body: Value) -> Result<(String, String)> {
         let answer = self.admin.post("/api/v1/api-keys", &body).await?;
         anyhow::ensure!(answer.status == 201, "{answer:?} {}", self.service.log());
         Ok((answer.text("id").to_owned(), answer.text("key").to_owned()))
     }
 
     /// Makes a configuration that is in use, for the whole organization.
-    async fn config(&self, name: &str, yaml: &str) -> Result<String> {
+    pub(crate) async fn config(&self, name: &str, yaml: &str) -> Result<String> {
         let body = json!({"name": name, "config_type": "organization", "status": "active",
                           "source_format": "yaml", "source": yaml});
         let answer = self.admin.post("/api/v1/configs", &body).await?;
@@ -94,7 +94,7 @@ impl Here {
     }
 
     /// One of each thing, and the paths to them: what to put for each parameter of a route.
-    async fn things(&self) -> Result<Vec<(&'static str, String)>> {
+    pub(crate) async fn things(&self) -> Result<Vec<(&'static str, String)>> {
         let team = &self.team_id;
         let create = async |kind: &str, body: Value| -> Result<String> {
             let answer = self.admin.post(&format!("/api/v1/teams/{team}/{kind}"), &body).await?;
@@ -130,6 +130,6 @@ pub(crate) fn good_query(path: &str) -> &'static str {
 }
 
 /// Puts values for the parameters of a route.
-fn fill(path: &str, things: &[(&str, String)]) -> String {
+pub(crate) fn fill(path: &str, things: &[(&str, String)]) -> String {
     things.iter().fold(path.to_owned(), |path, (name, value)| path.replace(name, value))
 }

@@ -17,6 +17,7 @@ use brownie_domain::{ApiKeyId, OrganizationId};
 use brownie_persistence::{
     Error, OrgContext, OrgTx, Principal, Resource, Store, SystemContext, SystemScope, TokenClaims,
 };
+use tracing::field::display;
 
 use super::request_id;
 use crate::{
@@ -39,6 +40,9 @@ pub(crate) async fn identify<B: MessageBody>(
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, actix_web::Error> {
     if let Some(identity) = identity_of(request.request()).await {
+        if let Identity::Known(principal) = &identity {
+            tell(principal);
+        }
         request.extensions_mut().insert(identity);
     }
     next.call(request).await
@@ -54,6 +58,15 @@ impl Certified {
             (name.clone(), (OrganizationId::from_uuid(*org), ApiKeyId::from_uuid(*key)))
         });
         Self(certified.collect())
+    }
+}
+
+/// Says in every line from here on who asks.
+fn tell(principal: &Principal) {
+    let (span, actor) = (tracing::Span::current(), principal.actor());
+    span.record("org_id", display(principal.org_id())).record("actor_kind", actor.kind());
+    if let Some(id) = actor.id() {
+        span.record("actor_id", display(id));
     }
 }
 

@@ -36,6 +36,8 @@ pub(crate) struct Connection {
     tenant: Mutex<Tenant>,
     /// With which generation of certificates it was opened.
     generation: u64,
+    /// How long a statement may take without a line in the log.
+    pub(super) slow_after: Option<Duration>,
 }
 
 /// Whom a session reads for, as far as we were told by the server.
@@ -88,6 +90,7 @@ impl Deref for Connection {
 pub(crate) struct Connector {
     target: Target,
     session: String,
+    slow_after: Option<Duration>,
     /// Where connections live. What is opened elsewhere ends when that does.
     runtime: Handle,
     /// When a connection that had rested was last found dead.
@@ -103,7 +106,8 @@ impl std::fmt::Debug for Connector {
 
 impl Connector {
     pub(super) fn new(target: Target, options: &PoolOptions, runtime: Handle) -> Self {
-        Self { target, session: session_settings(options), runtime, silence: Mutex::new(None) }
+        let (session, slow_after) = (session_settings(options), options.slow_statement);
+        Self { target, session, slow_after, runtime, silence: Mutex::new(None) }
     }
 
     /// Opens a connection with nothing set.
@@ -144,7 +148,8 @@ impl Connector {
         client.batch_execute(&self.session).await?;
         let backend = client.query_one("SELECT pg_backend_pid()", &[]).await?.try_get(0)?;
         let (answered, tenant) = (Mutex::new(Instant::now()), Mutex::new(Tenant::Is(None)));
-        Ok(Connection { client, backend, answered, tenant, generation })
+        let slow_after = self.slow_after;
+        Ok(Connection { client, backend, answered, tenant, generation, slow_after })
     }
 
     /// Makes sure that a connection which has rested is still good.

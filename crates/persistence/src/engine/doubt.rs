@@ -14,7 +14,7 @@ use std::{
 use tokio::{sync::Mutex, time::timeout};
 use tokio_postgres::error::SqlState;
 
-use super::{Engine, connection::Connector};
+use super::{Engine, Tally, connection::Connector};
 use crate::{Error, Result};
 
 /// How long an answer is waited for without asking.
@@ -104,7 +104,10 @@ pub(super) async fn patiently<T>(
             }
         }
     };
-    timeout(limit, hopefully).await.unwrap_or(Err(Error::Timeout))
+    let started = Instant::now();
+    let outcome = timeout(limit, hopefully).await.unwrap_or(Err(Error::Timeout));
+    Tally::note_wait(started.elapsed());
+    outcome
 }
 
 impl Engine {

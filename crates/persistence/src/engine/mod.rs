@@ -15,6 +15,8 @@ mod connection;
 mod doubt;
 mod probe;
 mod retry;
+mod slow;
+mod tally;
 mod unit;
 mod values;
 
@@ -23,7 +25,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use brownie_domain::OrganizationId;
@@ -40,6 +42,7 @@ use connection::{Connector, Maker, PING_LIMIT, timeouts};
 use doubt::{Doubt, patiently};
 pub use probe::Footing;
 pub(crate) use retry::{Cause, Tries};
+pub use tally::Tally;
 pub(crate) use unit::Unit;
 use values::Parameter;
 
@@ -150,13 +153,15 @@ impl Engine {
         outcome
     }
 
-    /// Runs `work` in a task of its own, which ends when it ends, whatever becomes of the caller.
+    /// Runs `work` in a task of its own, which ends when it ends, whatever becomes of the caller. It
+    /// belongs to the caller's span and tally all the same.
     pub(crate) async fn spawn<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        match self.tasks.spawn_on(work.in_current_span(), &self.runtime).await {
+        match self.tasks.spawn_on(Tally::current().of(work).in_current_span(), &self.runtime).await
+        {
             Ok(outcome) => outcome,
             Err(error) => Err(Error::Database(Box::new(error))),
         }
@@ -216,6 +221,7 @@ impl Engine {
 
 /// A statement made ready on a connection.
 struct Ready {
+    sql: String,
     statement: tokio_postgres::Statement,
     parameters: Vec<Parameter>,
 }
@@ -225,14 +231,22 @@ impl Ready {
     async fn on(client: &Object, statement: Statement) -> Result<Self> {
         let parameters = Parameter::all(statement.values);
         let types = parameters.iter().map(Parameter::declared_type).collect::<Result<Vec<_>>>()?;
-        let statement = client.prepare_typed_cached(&statement.sql, &types).await?;
-        Ok(Self { statement, parameters })
+        let sql = statement.sql;
+        let statement = client.prepare_typed_cached(&sql, &types).await?;
+        Ok(Self { sql, statement, parameters })
     }
 
     async fn run(&self, client: &Object) -> Result<Vec<Row>> {
         let parameters: Vec<&(dyn ToSql + Sync)> =
             self.parameters.iter().map(|parameter| parameter as _).collect();
-        Ok(client.query(&self.statement, &parameters).await?)
+        let started = Instant::now();
+        let outcome = client.query(&self.statement, &parameters).await;
+        let (took, rows) = (started.elapsed(), outcome.as_ref().ok().map(Vec::len));
+        Tally::note_rows(rows.unwrap_or_default());
+        if client.slow_after.is_some_and(|limit| took > limit) {
+            slow::report(&self.sql, took, rows);
+        }
+        Ok(outcome?)
     }
 }
 

@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use actix_web::{HttpRequest, web};
 use brownie_auth::{Password, PasswordHash};
 use brownie_domain::{EmailAddress, FullName, OrganizationName, Slug, TeamName, Username};
+use brownie_logging::SECURITY;
 use brownie_persistence::{Account, Error, Resource, SignUp, SystemContext};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -105,6 +106,9 @@ pub(crate) async fn log_in(
     let verified = deps.passwords.verify_each(password.clone(), hashes.collect()).await?;
     let mut open = accounts.iter().zip(verified).filter(|(_, verified)| verified.ok);
     let Some((account, verified)) = open.next() else {
+        for Account { org_id, user_id, .. } in &accounts {
+            tracing::warn!(target: SECURITY, event = "wrong_password", %org_id, %user_id, client_ip = %address, "a log-in failed");
+        }
         return Err(Problem::new(Code::WrongCredentials));
     };
     if open.next().is_some() {

@@ -102,6 +102,10 @@ pub(crate) async fn callback(
 ) -> Result<Plain<TokenView>, Problem> {
     let oidc = oidc(&deps)?;
     if let Some(error) = callback.error {
+        // Whoever sent the browser wrote this: only what can be a code of RFC 6749 is repeated.
+        let is_code =
+            |text: &str| text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        let error = Some(error).filter(|error| error.len() <= 40 && is_code(error));
         tracing::info!(error, "the issuer let nobody in");
         return Err(Problem::with(Code::LogInRefused, "The issuer let nobody in. Begin again."));
     }

@@ -3,6 +3,7 @@
 use actix_web::{HttpRequest, web};
 use brownie_auth::{Claims, RefreshToken};
 use brownie_domain::{OrganizationId, SessionId, UserId};
+use brownie_logging::SECURITY;
 use brownie_persistence::{Error, Refreshed, Session, SystemContext};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -78,6 +79,7 @@ pub(super) async fn begin(
             Error::NotFound { .. } => Problem::new(Code::WrongCredentials),
             other => other.into(),
         })?;
+    tracing::info!(target: SECURITY, event = "logged_in", %org_id, %user_id, session_id = %id, "a session begins");
     pair(deps, session, refresh)
 }
 
@@ -113,7 +115,7 @@ pub(crate) async fn refresh(
     match system.refresh_session(shown.org_id(), hashes.0, hashes.1).await? {
         Refreshed::Renewed(session) => pair(&deps, session, successor).map(Plain),
         Refreshed::Reused(session_id) => {
-            tracing::warn!(%session_id, "a refresh token was used again; its session is over");
+            tracing::warn!(target: SECURITY, event = "refresh_token_reused", %session_id, "a refresh token was used again; its session is over");
             Err(refused())
         }
         Refreshed::Refused => Err(refused()),
