@@ -77,6 +77,7 @@ async fn run(mut settings: Settings) -> Result<()> {
     }
 
     let patience = DatabaseSettings::embedded(Secret::new(&url));
+    let exporter = Exporter::install()?;
     let store = Store::new(&PoolOptions {
         max_connections: patience.pool_size,
         acquire_timeout: patience.pool_timeout,
@@ -85,9 +86,9 @@ async fn run(mut settings: Settings) -> Result<()> {
         // The one connection logs in as superuser, whom row-level security would not hold.
         role: Some("brownie-server".to_owned()),
         single_connection: true,
+        track_statements: settings.service.metrics_track_queries,
         ..PoolOptions::new(url)
     })?;
-    let exporter = Exporter::install().context("metrics cannot be recorded")?;
     let schema = SchemaRule { ledger: LEDGER, judge };
     let deps = Deps::of(store, &settings, exporter, schema).await?;
     let service = Service::new(listen, deps);
@@ -100,7 +101,11 @@ async fn run(mut settings: Settings) -> Result<()> {
 
 fn judge(applied: &[String]) -> Schema {
     let standing = Standing::of(applied);
-    Schema { servable: standing.can_serve(), detail: standing.to_string() }
+    Schema {
+        servable: standing.can_serve(),
+        detail: standing.to_string(),
+        pending: standing.pending(),
+    }
 }
 
 fn welcome(address: SocketAddr, took: Duration) {

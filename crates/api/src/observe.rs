@@ -12,10 +12,9 @@ use actix_web::{
     web,
 };
 use brownie_domain::RequestId;
-use metrics::{counter, histogram};
 use tracing::Instrument;
 
-use crate::{Deps, Problem, edges};
+use crate::{Deps, Problem, edges, meter};
 
 /// Says which request an answer, a log line or an audit row belongs to.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -45,8 +44,7 @@ pub(crate) async fn observe<B: MessageBody + 'static>(
     let route = response.request().match_pattern().unwrap_or_else(|| UNMATCHED.to_owned());
     let status = response.status().as_u16();
     let elapsed = started.elapsed();
-    counter!(brownie_metrics::HTTP_REQUESTS, "method" => known_method(&method), "route" => route.clone(), "status" => status.to_string()).increment(1);
-    histogram!(brownie_metrics::HTTP_REQUEST_DURATION, "method" => known_method(&method), "route" => route.clone()).record(elapsed);
+    meter::answered(known_method(&method), &route, status, elapsed);
     let duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
     span.in_scope(|| tracing::info!(method, route, status, duration_ms, "answered"));
     Ok(response)
@@ -77,6 +75,7 @@ fn finish<B: MessageBody + 'static>(
     let Some(problem) = response.response().error().map(problem_of) else {
         return response.map_into_left_body();
     };
+    meter::refused(problem.code());
     let mut answer: HttpResponse = problem.response(Some(request_id));
     for (name, value) in response.headers() {
         let stays = name == header::ALLOW

@@ -18,7 +18,9 @@ use tokio::{
     sync::watch,
 };
 
-use crate::{Code, Deps, Origins, Problem, access, body, edges, health, limits, observe, routes};
+use crate::{
+    Code, Deps, Origins, Problem, access, body, edges, figures, health, limits, observe, routes,
+};
 
 /// How to listen.
 #[derive(Debug)]
@@ -33,6 +35,8 @@ pub struct Listen {
     pub max_connections: usize,
     /// Which pages' scripts may ask.
     pub origins: Origins,
+    /// How often the whole database is looked at for metrics; zero for never.
+    pub figures_every: Duration,
 }
 
 impl Listen {
@@ -47,6 +51,7 @@ impl Listen {
             metrics: bind(address(settings.metrics_port), "METRICS_PORT")?,
             workers: settings.workers,
             max_connections: settings.max_connections,
+            figures_every: settings.metrics_interval,
             origins: match settings.cors_origins.as_slice() {
                 [] => Origins::Own,
                 [any] if any == "*" => Origins::Any,
@@ -124,6 +129,7 @@ impl Service {
     pub async fn run(self) -> io::Result<()> {
         let Self { listen, deps } = self;
         let upkeep = upkeep(deps.exporter.clone());
+        let figures = tokio::spawn(figures::watch(deps.clone(), listen.figures_every));
         let store = deps.store.clone();
         let shared = web::Data::new(deps);
 
@@ -176,6 +182,7 @@ impl Service {
         let outcome = api.await;
         stopping.abort();
 
+        figures.abort();
         store.close().await;
         metrics_handle.stop(true).await;
         let _ = metrics.await;

@@ -128,7 +128,7 @@ pub fn all() -> impl Iterator<Item = &'static Metric> {
 /// Declares metrics: a constant for each name, and the list of them.
 macro_rules! metrics {
     ($($name:ident = $text:literal, $kind:ident of $unit:ident, $labels:tt $(in $buckets:expr)?, $help:literal;)+) => {
-        $(#[doc = $help] pub const $name: &str = $text;)+
+        $(#[doc = concat!("`", $text, "`; its entry in the catalogue says what it tells.")] pub const $name: &str = $text;)+
 
         /// The metrics of this file, by name.
         pub(in crate::catalogue) const METRICS: &[$crate::Metric] = &[$($crate::Metric {

@@ -113,6 +113,9 @@ impl OrgScope<Writing> {
             unit.rows(statement).await?;
         }
         let outcome = unit.commit(last).await;
+        if outcome.is_ok() {
+            self.records.count();
+        }
         // Also when nobody knows whether it took effect.
         if let Some(principals) = &self.principals
             && self.records.change_roles()
