@@ -5,7 +5,6 @@ CREATE FUNCTION business_figures()
 RETURNS TABLE (figure text, status text, priority text, amount bigint)
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
-SET app.org_id = ''
 AS $$
 DECLARE
     organization  uuid;
@@ -16,6 +15,7 @@ DECLARE
     agent_configs bigint := 0;
     incidents     jsonb := '{}';
     yesterday     timestamptz := now() - interval '1 day';
+    before        text := coalesce(current_setting('app.org_id', true), '');
 BEGIN
     FOR organization IN SELECT public.organization_ids() LOOP
         PERFORM set_config('app.org_id', organization::text, true);
@@ -38,6 +38,7 @@ BEGIN
                   WHERE i.org_id = organization AND i.deleted_at IS NULL
                   GROUP BY i.status, i.priority) AS of_kind;
     END LOOP;
+    PERFORM set_config('app.org_id', before, true);
     RETURN QUERY VALUES
         ('organizations', NULL, NULL, organizations),
         ('teams', NULL, NULL, teams),
