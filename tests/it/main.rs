@@ -28,3 +28,4 @@ mod promql;
 mod schema;
 mod store;
 mod walls;
+mod watch;

@@ -8,6 +8,7 @@ use std::{
 use brownie_metrics::{DB_CONNECTION_WAIT, DB_ERRORS, DB_QUERY_DURATION, DB_TRANSACTION_DURATION};
 use metrics::{Histogram, counter, histogram};
 
+use super::Cause;
 use crate::{Error, Result};
 
 /// The tables that statements are counted for. What else a statement may read from is `other`: a label
@@ -67,6 +68,11 @@ impl Meter {
             )
             .collect()
         };
+        // There from the start: the first of a series that begins at 1 is no increase to Prometheus.
+        for kind in KINDS {
+            counter!(DB_ERRORS, "kind" => kind).increment(0);
+        }
+        Cause::register();
         Self {
             wait: histogram!(DB_CONNECTION_WAIT),
             statements: statements.then(|| OPERATIONS.map(of).into()),
@@ -107,6 +113,10 @@ fn place_of(sql: &str) -> (usize, usize) {
     let named = named.unwrap_or_default().trim_matches(['"', ',', ';', ')']);
     (operation, TABLES.iter().position(|table| *table == named).unwrap_or(TABLES.len() - 1))
 }
+
+/// What may go wrong.
+const KINDS: [&str; 7] =
+    ["conflict", "rejected", "contention", "lock", "timeout", "unavailable", "other"];
 
 /// Counts what went wrong.
 fn failed(error: &Error) {
