@@ -303,9 +303,14 @@ pub(crate) async fn load(service: &Service, slug: &str) {
         let made = made.unwrap();
         assert_eq!(made.status, 201, "{:?}", made.body);
         if number < 2 {
-            let (id, etag) = (made.text("id").to_owned(), made.header("etag").to_owned());
-            let change = json!({ "status": "resolved" });
-            client.patch(&format!("/api/v1/incidents/{id}"), &etag, &change).await.unwrap();
+            let path = format!("/api/v1/incidents/{}", made.text("id"));
+            let mut etag = made.header("etag").to_owned();
+            for status in ["in_progress", "resolved"] {
+                let change = json!({ "status": status });
+                let changed = client.patch(&path, &etag, &change).await.unwrap();
+                assert_eq!(changed.status, 200, "{:?}", changed.body);
+                changed.header("etag").clone_into(&mut etag);
+            }
         }
     }
     let keyed = [("idempotency-key", "the-same-again")];

@@ -110,12 +110,13 @@ impl Watch {
 
     /// Waits until a panel's query has something to show.
     pub(crate) async fn has_data(&self, expr: &str) -> Result<()> {
-        let expr = expr.replace("$__rate_interval", "10s").replace("$instance", ".*");
+        let expr = expr.replace("$__rate_interval", "1m").replace("$instance", ".*");
         let deadline = Instant::now() + Duration::from_secs(30);
         let mut said = Value::Null;
         while Instant::now() < deadline {
-            let url = format!("{}/api/v1/query", self.prometheus);
-            let asked = reqwest::Client::new().post(url).form(&[("query", &expr)]).send().await;
+            let mut url = url::Url::parse(&format!("{}/api/v1/query", self.prometheus))?;
+            url.query_pairs_mut().append_pair("query", &expr);
+            let asked = reqwest::Client::new().get(url).send().await;
             if let Ok(answer) = asked {
                 said = answer.json().await?;
                 ensure!(said["status"] == "success", "{expr}: {said}");
