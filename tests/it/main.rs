@@ -24,8 +24,6 @@ mod migrator;
 mod monitoring;
 mod plans;
 mod pooler;
-mod promql;
 mod schema;
 mod store;
 mod walls;
-mod watch;

@@ -1,4 +1,4 @@
-//! Prometheus, Alertmanager and postgres_exporter as processes, and somebody who is told of alerts.
+//! Prometheus, Alertmanager and `postgres_exporter` as processes, and somebody who is told of alerts.
 
 use std::{
     fs,
@@ -15,11 +15,14 @@ use tokio::{
     net::TcpListener,
 };
 
+/// The alerts that were told of, each with its status.
+type Told = Arc<Mutex<Vec<(String, String)>>>;
+
 /// Processes that look at a service every second, by our rules; only, nothing need last.
 pub(crate) struct Watch {
     prometheus: String,
     children: Vec<Child>,
-    told: Arc<Mutex<Vec<(String, String)>>>,
+    told: Told,
     dir: tempfile::TempDir,
 }
 
@@ -131,7 +134,7 @@ impl Watch {
 
     /// Waits until the receiver has been told of an alert.
     pub(crate) async fn told(&self, alert: &str, status: &str) -> Result<()> {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         while Instant::now() < deadline {
             let heard = self.told.lock().map(|told| told.clone()).unwrap_or_default();
             if heard.iter().any(|(name, how)| name == alert && how == status) {
@@ -144,7 +147,7 @@ impl Watch {
 }
 
 /// Listens for Alertmanager's messages, and notes each alert with its status.
-fn receiver() -> Result<(Arc<Mutex<Vec<(String, String)>>>, u16)> {
+fn receiver() -> Result<(Told, u16)> {
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
     listener.set_nonblocking(true)?;
     let port = listener.local_addr()?.port();
@@ -156,11 +159,11 @@ fn receiver() -> Result<(Arc<Mutex<Vec<(String, String)>>>, u16)> {
             let notes = Arc::clone(&notes);
             tokio::spawn(async move {
                 let mut message = Vec::new();
-                let mut part = [0; 4096];
+                let mut chunk = [0; 4096];
                 loop {
-                    match socket.read(&mut part).await {
+                    match socket.read(&mut chunk).await {
                         Ok(0) | Err(_) => return,
-                        Ok(length) => message.extend_from_slice(&part[..length]),
+                        Ok(length) => message.extend_from_slice(&chunk[..length]),
                     }
                     let text = String::from_utf8_lossy(&message).into_owned();
                     let Some((_, body)) = text.split_once("\r\n\r\n") else { continue };
