@@ -139,8 +139,7 @@ fn a_new_migration_is_two_files_and_a_line() {
     };
     assert!(new("incident_labels").status.success());
     let list = std::fs::read_to_string(to.join("lib.rs")).unwrap();
-    let last = brownie_migration::names().pop().unwrap();
-    let number = last.split('_').nth(1).unwrap().parse::<usize>().unwrap() + 1;
+    let number = brownie_migration::names().len() + 1;
     assert!(list.contains(&format!("_{number:06}_incident_labels\",\n    ]")), "{list}");
     assert_eq!(std::fs::read_dir(to.join("sql")).unwrap().count(), 2);
     let second = new("another");
