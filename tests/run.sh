@@ -27,4 +27,4 @@ cargo test --locked --workspace
 echo
 echo "The store on PostgreSQL 18:"
 BROWNIE_TEST_PG_BIN=${BROWNIE_PARTS:-/var/tmp/brownie-parts}/postgresql-18/bin \
-  cargo test --locked --workspace --test it -- store:: schema:: migrator:: walls:: plans:: pooler::
+  cargo test --locked --workspace --test it -- store:: schema:: migrator:: walls:: plans:: pooler:: monitoring::the_sql

@@ -36,6 +36,14 @@ impl Standing {
         History::shipped().standing(applied)
     }
 
+    /// Returns how many migrations are to be applied first.
+    pub fn pending(&self) -> usize {
+        match self {
+            Self::Behind { pending } => pending.len(),
+            Self::Current | Self::Ahead { .. } => 0,
+        }
+    }
+
     /// Tells whether this program can serve such a database.
     pub fn can_serve(&self) -> bool {
         match self {

@@ -124,18 +124,34 @@ impl Postgres {
     /// # Errors
     /// When it does not come back.
     pub fn crash_and_restart(&mut self) -> Result<()> {
+        self.crash()?;
+        self.restart()
+    }
+
+    /// Kills the server with SIGKILL, all its processes.
+    ///
+    /// # Errors
+    /// When they cannot be found.
+    pub fn crash(&mut self) -> Result<()> {
         let pid = fs::read_to_string(self.dir.join("data/postmaster.pid"))?;
         let pid = pid.lines().next().unwrap_or_default().to_owned();
         let children = Command::new("pgrep").args(["-P", &pid]).output()?;
         let mut victims = vec![pid];
         victims.extend(String::from_utf8(children.stdout)?.lines().map(str::to_owned));
         Command::new("kill").arg("-9").args(&victims).stderr(Stdio::null()).status()?;
-        let keep_files = self.dir.join(KEEP_FILES);
-        fs::write(&keep_files, "")?;
+        fs::write(self.dir.join(KEEP_FILES), "")?;
         drop(self.keeper.stdin.take());
         self.keeper.wait()?;
+        Ok(())
+    }
+
+    /// Starts it again after a crash.
+    ///
+    /// # Errors
+    /// When it does not come back.
+    pub fn restart(&mut self) -> Result<()> {
         fs::remove_file(self.dir.join("data/postmaster.pid")).ok();
-        fs::remove_file(keep_files)?;
+        fs::remove_file(self.dir.join(KEEP_FILES))?;
         self.keeper = keep(&self.bin, &self.dir, self.port, self.settings, unprivileged_user()?)?;
         self.wait_until_ready()
     }

@@ -23,6 +23,7 @@ mod http;
 mod lint;
 mod logs;
 mod migrator;
+mod monitoring;
 mod mtls;
 mod plans;
 mod pooler;

@@ -106,7 +106,7 @@ async fn run(
     // Before anything else: a port in use is said at once, not after the wait for a database.
     let mut listen = Listen::on(&settings.service)?;
 
-    let exporter = Exporter::install().context("metrics cannot be recorded")?;
+    let exporter = Exporter::install()?;
     let mut certificates = Certificates::default();
     let keeper = Keeper::for_database(&database, &certs, Arc::new(SystemClock)).await?;
     let keeper = keeper.map(Arc::new);
@@ -126,6 +126,7 @@ async fn run(
         statement_timeout: database.statement_timeout,
         lock_timeout: database.lock_timeout,
         slow_statement,
+        track_statements: settings.service.metrics_track_queries,
         ..PoolOptions::new(database.url.expose())
     })?;
     wait_for_schema(&store, wait).await?;
@@ -182,7 +183,11 @@ fn visitor() -> SystemContext {
 
 fn judge(applied: &[String]) -> Schema {
     let standing = Standing::of(applied);
-    Schema { servable: standing.can_serve(), detail: standing.to_string() }
+    Schema {
+        servable: standing.can_serve(),
+        detail: standing.to_string(),
+        pending: standing.pending(),
+    }
 }
 
 /// Waits until the database answers with a schema that can be served, as it does while init
@@ -192,11 +197,11 @@ async fn wait_for_schema(store: &Store, wait: Duration) -> Result<()> {
     loop {
         let obstacle = match store.system(&visitor()).applied_migrations(LEDGER).await {
             Ok(applied) => match judge(&applied) {
-                Schema { servable: true, detail } => {
+                Schema { servable: true, detail, .. } => {
                     tracing::info!(detail, "the database is there");
                     return Ok(());
                 }
-                Schema { servable: false, detail } => detail,
+                Schema { servable: false, detail, .. } => detail,
             },
             Err(error) => format!(
                 "the database cannot be reached ({}); is it there, and is DATABASE_URL right?",

@@ -10,7 +10,9 @@ use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 use anyhow::{Context, Result};
 use brownie_api::{Deps, Listen, Schema, SchemaRule, Service, Settings, Tls};
 use brownie_certs::{Keeper, peer_name};
-use brownie_config::{CertSettings, DatabaseSettings, LogFileSettings, LogSettings, Reader, Secret};
+use brownie_config::{
+    CertSettings, DatabaseSettings, LogFileSettings, LogSettings, Reader, Secret,
+};
 use brownie_domain::SystemClock;
 use brownie_logging::{LogFile, Options};
 use brownie_metrics::Exporter;
@@ -111,6 +113,7 @@ async fn run(
     }
 
     let patience = DatabaseSettings::embedded(Secret::new(&url));
+    let exporter = Exporter::install()?;
     let store = Store::new(&PoolOptions {
         max_connections: patience.pool_size,
         acquire_timeout: patience.pool_timeout,
@@ -120,9 +123,9 @@ async fn run(
         // The one connection logs in as superuser, whom row-level security would not hold.
         role: Some("brownie-server".to_owned()),
         single_connection: true,
+        track_statements: settings.service.metrics_track_queries,
         ..PoolOptions::new(url)
     })?;
-    let exporter = Exporter::install().context("metrics cannot be recorded")?;
     let schema = SchemaRule { ledger: LEDGER, judge };
     let deps = Deps::of(store, &settings, exporter, schema).await?;
     let service = Service::new(listen, deps);
@@ -135,7 +138,11 @@ async fn run(
 
 fn judge(applied: &[String]) -> Schema {
     let standing = Standing::of(applied);
-    Schema { servable: standing.can_serve(), detail: standing.to_string() }
+    Schema {
+        servable: standing.can_serve(),
+        detail: standing.to_string(),
+        pending: standing.pending(),
+    }
 }
 
 fn welcome(address: SocketAddr, took: Duration) {

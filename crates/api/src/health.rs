@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use actix_web::{HttpRequest, HttpResponse, Responder, body::BoxBody, http::StatusCode, web};
 use brownie_domain::Timestamp;
-use brownie_persistence::SystemContext;
+use brownie_metrics::{
+    DB_CONNECTIONS_ACTIVE, DB_CONNECTIONS_IDLE, DB_CONNECTIONS_MAX, DB_CONNECTIONS_WAITING,
+};
+use brownie_persistence::{PoolState, SystemContext};
 use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::time::timeout;
@@ -134,14 +137,8 @@ impl Describe for Readiness {
 pub(crate) async fn ready(request: HttpRequest, deps: web::Data<Deps>) -> Readiness {
     let (database, schema) = match timeout(PATIENCE, schema(&request, &deps)).await {
         Ok(Ok(schema)) => ("healthy", schema),
-        Ok(Err(_)) => (
-            "unhealthy",
-            Schema { servable: false, detail: "the database does not answer".to_owned() },
-        ),
-        Err(_) => (
-            "unhealthy",
-            Schema { servable: false, detail: "the database does not answer in time".to_owned() },
-        ),
+        Ok(Err(_)) => ("unhealthy", Schema::silent("the database does not answer")),
+        Err(_) => ("unhealthy", Schema::silent("the database does not answer in time")),
     };
     let health = Health {
         status: if schema.servable { "healthy" } else { "unhealthy" },
@@ -159,6 +156,13 @@ async fn cache_health(deps: &Deps) -> CacheHealth {
     let standing = deps.cache.check().await;
     let status = if standing.healthy { "healthy" } else { "unhealthy" };
     CacheHealth { backend: standing.backend, status, detail: standing.detail }
+}
+
+impl Schema {
+    /// Nothing is known of it.
+    fn silent(detail: &str) -> Self {
+        Self { servable: false, detail: detail.to_owned(), pending: 0 }
+    }
 }
 
 async fn schema(request: &HttpRequest, deps: &Deps) -> Result<Schema, Problem> {
@@ -188,12 +192,15 @@ impl Describe for Exposition {
 
 /// The metrics, for Prometheus.
 pub(crate) async fn metrics(deps: web::Data<Deps>) -> Exposition {
-    let (open, idle) = deps.store.connections();
-    #[expect(clippy::cast_precision_loss, reason = "a pool has few connections")]
-    {
-        metrics::gauge!(brownie_metrics::DB_CONNECTIONS, "state" => "idle").set(idle as f64);
-        metrics::gauge!(brownie_metrics::DB_CONNECTIONS, "state" => "busy")
-            .set(open.saturating_sub(idle) as f64);
+    let PoolState { open, idle, waiting, max } = deps.store.pool_state();
+    for (name, connections) in [
+        (DB_CONNECTIONS_ACTIVE, open.saturating_sub(idle)),
+        (DB_CONNECTIONS_IDLE, idle),
+        (DB_CONNECTIONS_MAX, max),
+        (DB_CONNECTIONS_WAITING, waiting),
+    ] {
+        #[expect(clippy::cast_precision_loss, reason = "a pool has few connections")]
+        metrics::gauge!(name).set(connections as f64);
     }
     Exposition(deps.exporter.render())
 }

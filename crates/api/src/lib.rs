@@ -9,8 +9,10 @@ mod answer;
 pub mod body;
 mod compose;
 mod edges;
+mod figures;
 mod health;
 mod limits;
+mod meter;
 mod ndjson;
 mod observe;
 mod openapi;
@@ -87,4 +89,6 @@ pub struct Schema {
     pub servable: bool,
     /// Why, or why not.
     pub detail: String,
+    /// How many migrations of this release the database lacks.
+    pub pending: usize,
 }

@@ -14,10 +14,9 @@ use actix_web::{
 use brownie_domain::RequestId;
 use brownie_logging::{TraceParent, continue_trace, end_trace};
 use brownie_persistence::Tally;
-use metrics::{counter, histogram};
 use tracing::{Instrument, Span, field::Empty};
 
-use crate::{Code, Deps, Problem, edges, limits};
+use crate::{Code, Deps, Problem, edges, limits, meter};
 
 /// Says which request an answer, a log line or an audit row belongs to.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -58,8 +57,7 @@ pub(crate) async fn observe<B: MessageBody + 'static>(
     let route = route.unwrap_or_else(|| UNMATCHED.to_owned());
     let status = response.status().as_u16();
     let elapsed = started.elapsed();
-    counter!(brownie_metrics::HTTP_REQUESTS, "method" => method, "route" => route.clone(), "status" => status.to_string()).increment(1);
-    histogram!(brownie_metrics::HTTP_REQUEST_DURATION, "method" => method, "route" => route.clone()).record(elapsed);
+    meter::answered(method, &route, status, elapsed);
     span.record("route", &route);
     end_trace(&span, method, &route, status);
     span.in_scope(|| {
@@ -140,6 +138,7 @@ fn finish<B: MessageBody + 'static>(
     let Some(problem) = problem else {
         return response.map_into_left_body();
     };
+    meter::refused(problem.code());
     let mut answer: HttpResponse = problem.response(Some(request_id));
     for (name, value) in response.headers() {
         let stays = name == header::ALLOW

@@ -21,6 +21,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     Code, Problem,
     body::{read_body, read_json},
+    meter,
     openapi::{Describe, Operation},
 };
 
@@ -123,15 +124,25 @@ where
 {
     let Some(request) = request else { return work().await.map(Once::Now) };
     let claim = tx.claim(request).await.map_err(|error| match error {
-        Error::Locked => Problem::new(Code::InFlight),
+        Error::Locked => {
+            meter::keyed("in_flight");
+            Problem::new(Code::InFlight)
+        }
         other => other.into(),
     })?;
     match claim {
-        Claim::Done(answer) => Ok(Once::Before(answer)),
-        Claim::Taken => Err(Problem::new(Code::KeyReused)),
+        Claim::Done(answer) => {
+            meter::keyed("replayed");
+            Ok(Once::Before(answer))
+        }
+        Claim::Taken => {
+            meter::keyed("reused");
+            Err(Problem::new(Code::KeyReused))
+        }
         Claim::New => {
             let answer = work().await?;
             tx.keep(request, &answer.keep()?).await?;
+            meter::keyed("new");
             Ok(Once::Now(answer))
         }
     }

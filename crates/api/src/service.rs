@@ -21,7 +21,9 @@ use tokio::{
     sync::watch,
 };
 
-use crate::{Code, Deps, Origins, Problem, access, body, edges, health, limits, observe, routes};
+use crate::{
+    Code, Deps, Origins, Problem, access, body, edges, figures, health, limits, observe, routes,
+};
 
 /// How to listen.
 #[derive(Debug)]
@@ -36,6 +38,8 @@ pub struct Listen {
     pub max_connections: usize,
     /// Which pages' scripts may ask.
     pub origins: Origins,
+    /// How often the whole database is looked at for metrics; zero for never.
+    pub figures_every: Duration,
     /// How the API is encrypted, if it is.
     pub tls: Option<Tls>,
 }
@@ -66,6 +70,7 @@ impl Listen {
             metrics: bind(address(settings.metrics_port), "METRICS_PORT")?,
             workers: settings.workers,
             max_connections: settings.max_connections,
+            figures_every: settings.metrics_interval,
             origins: match settings.cors_origins.as_slice() {
                 [] => Origins::Own,
                 [any] if any == "*" => Origins::Any,
@@ -148,6 +153,7 @@ impl Service {
     pub async fn run(self) -> io::Result<()> {
         let Self { listen, deps } = self;
         let upkeep = upkeep(deps.exporter.clone());
+        let figures = tokio::spawn(figures::watch(deps.clone(), listen.figures_every));
         let store = deps.store.clone();
         let shared = web::Data::new(deps);
 
@@ -214,6 +220,7 @@ impl Service {
         let outcome = api.await;
         stopping.abort();
 
+        figures.abort();
         store.close().await;
         metrics_handle.stop(true).await;
         let _ = metrics.await;

@@ -1,6 +1,6 @@
 //! How the service listens.
 
-use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
 
@@ -26,6 +26,20 @@ const METRICS_PORT: Variable = Variable {
     default: Some("8001"),
     secret: false,
     help: "The port that serves /metrics besides the API's; 0 takes a free one.",
+};
+const METRICS_INTERVAL: Variable = Variable {
+    name: "METRICS_INTERVAL",
+    aliases: &[],
+    default: Some("30"),
+    secret: false,
+    help: "How many seconds lie between two looks at the whole database for metrics (organizations, users, incidents, events); one instance looks. 0 for never.",
+};
+const METRICS_TRACK_DATABASE_QUERIES: Variable = Variable {
+    name: "METRICS_TRACK_DATABASE_QUERIES",
+    aliases: &[],
+    default: Some("true"),
+    secret: false,
+    help: "Whether each statement is measured, by operation and table: true or false.",
 };
 const WORKERS: Variable = Variable {
     name: "WORKERS",
@@ -80,6 +94,8 @@ pub(crate) static VARIABLES: &[Variable] = &[
     METADATA_HOST,
     METADATA_PORT,
     METRICS_PORT,
+    METRICS_INTERVAL,
+    METRICS_TRACK_DATABASE_QUERIES,
     WORKERS,
     METADATA_MAX_CONNECTIONS,
     METADATA_CORS_ORIGINS,
@@ -98,6 +114,10 @@ pub struct ServiceSettings {
     pub port: u16,
     /// The port of `/metrics` alone.
     pub metrics_port: u16,
+    /// How often the whole database is looked at for metrics; zero for never.
+    pub metrics_interval: Duration,
+    /// Whether each statement is measured.
+    pub metrics_track_queries: bool,
     /// Threads that handle requests; none for as many as there are cores.
     pub workers: Option<usize>,
     /// The most connections of clients at a time.
@@ -130,6 +150,13 @@ impl ServiceSettings {
                 .unwrap_or(IpAddr::from([127, 0, 0, 1])),
             port: reader.parse(&METADATA_PORT, "a port").unwrap_or_default(),
             metrics_port: reader.parse(&METRICS_PORT, "a port").unwrap_or_default(),
+            metrics_interval: reader
+                .parse(&METRICS_INTERVAL, "a whole number of seconds")
+                .map(Duration::from_secs)
+                .unwrap_or_default(),
+            metrics_track_queries: reader
+                .parse(&METRICS_TRACK_DATABASE_QUERIES, "true or false")
+                .unwrap_or(true),
             workers: reader.parse(&WORKERS, "a whole number"),
             max_connections: reader
                 .parse(&METADATA_MAX_CONNECTIONS, "a whole number")

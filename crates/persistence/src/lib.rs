@@ -49,6 +49,7 @@ mod engine;
 mod entity;
 mod error;
 mod events;
+mod figures;
 mod idempotency;
 mod incidents;
 mod memberships;
@@ -76,9 +77,10 @@ pub use api_keys::{ApiKey, ApiKeys, NewApiKey};
 pub use audit::{AuditEntry, AuditFilter, AuditLog};
 pub use configs::{Config, ConfigFilter, ConfigPatch, Configs, NewConfig};
 pub use context::{Actor, OrgContext, Principal, SystemContext};
-pub use engine::{Footing, Tally};
+pub use engine::{Footing, PoolState, Tally};
 pub use error::{Error, Resource, Result};
 pub use events::{Event, EventCursor, Events, Pulse};
+pub use figures::{Figures, Observer};
 pub use idempotency::{Claim, KeptAnswer, Repeatable};
 pub use incidents::{
     Created, CreatedId, Incident, IncidentFilter, IncidentPatch, Incidents, NewIncident,

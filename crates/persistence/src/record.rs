@@ -6,7 +6,9 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use brownie_domain::{Timestamp, Version};
+use brownie_domain::{Priority, Timestamp, Version};
+use brownie_metrics::{AUDIT_RECORDS, INCIDENT_RESOLUTION};
+use metrics::{counter, histogram};
 use sea_orm::{DbBackend, Statement};
 use serde::Serialize;
 use uuid::Uuid;
@@ -41,6 +43,8 @@ impl Verb {
 struct Record {
     #[serde(skip)]
     kind: Resource,
+    #[serde(skip)]
+    verb: Verb,
     audit_id: Uuid,
     event_id: Uuid,
     at: Timestamp,
@@ -75,6 +79,8 @@ pub(crate) struct Records {
     changes: Mutex<Vec<Record>>,
     /// Whether somebody may be let in, or not, who was not, or was.
     admissions: AtomicBool,
+    /// Incidents that are resolved by it: how long that took, in minutes.
+    resolutions: Mutex<Vec<(Priority, i32)>>,
 }
 
 impl Records {
@@ -94,6 +100,7 @@ impl Records {
             event_id: sources.ids.next(at),
             at,
             kind: resource,
+            verb,
             resource: resource.as_str(),
             event: format!("{resource}.{}", verb.as_str()),
             id,
@@ -101,6 +108,28 @@ impl Records {
             changes,
         };
         self.changes.lock().unwrap_or_else(PoisonError::into_inner).push(record);
+    }
+
+    /// Says that it resolves an incident, and how many minutes that took.
+    pub(crate) fn resolved(&self, priority: Priority, minutes: i32) {
+        let mut resolutions = self.resolutions.lock().unwrap_or_else(PoisonError::into_inner);
+        resolutions.push((priority, minutes));
+    }
+
+    /// Counts all that was recorded: it has taken effect.
+    pub(crate) fn count(&self) {
+        for Record { kind, verb, .. } in
+            self.changes.lock().unwrap_or_else(PoisonError::into_inner).iter()
+        {
+            let (action, resource) = (verb.as_str(), kind.as_str());
+            counter!(AUDIT_RECORDS, "action" => action, "resource" => resource).increment(1);
+        }
+        for (priority, minutes) in
+            self.resolutions.lock().unwrap_or_else(PoisonError::into_inner).iter()
+        {
+            let seconds = f64::from(*minutes) * 60.0;
+            histogram!(INCIDENT_RESOLUTION, "priority" => priority.as_str()).record(seconds);
+        }
     }
 
     /// Says that it changes who is let in, though no record tells so.

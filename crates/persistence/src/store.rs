@@ -5,7 +5,7 @@ use std::{ops::Deref, sync::Arc, time::Duration};
 use brownie_domain::{Clock, IdSource, RandomIds, SystemClock};
 
 use crate::{
-    Error, OrgContext, OrgScope, Reading, Result, SystemContext, SystemScope, Writing,
+    Error, OrgContext, OrgScope, PoolState, Reading, Result, SystemContext, SystemScope, Writing,
     engine::{Cause, Engine, Tries},
     events::Heart,
     principals::Principals,
@@ -36,6 +36,8 @@ pub struct PoolOptions {
     pub role: Option<String>,
     /// Whether the server takes one connection and no second, as embedded PostgreSQL does.
     pub single_connection: bool,
+    /// Whether to measure each statement, by operation and table.
+    pub track_statements: bool,
 }
 
 impl PoolOptions {
@@ -51,6 +53,7 @@ impl PoolOptions {
             slow_statement: Some(Duration::from_secs(1)),
             role: None,
             single_connection: false,
+            track_statements: true,
         }
     }
 }
@@ -66,6 +69,7 @@ impl std::fmt::Debug for PoolOptions {
             .field("slow_statement", &self.slow_statement)
             .field("role", &self.role)
             .field("single_connection", &self.single_connection)
+            .field("track_statements", &self.track_statements)
             .finish_non_exhaustive()
     }
 }
@@ -185,7 +189,13 @@ impl Store {
 
     /// Returns how many connections are open, and how many of those are idle.
     pub fn connections(&self) -> (usize, usize) {
-        self.engine.connections()
+        let PoolState { open, idle, .. } = self.pool_state();
+        (open, idle)
+    }
+
+    /// Returns how the pool stands.
+    pub fn pool_state(&self) -> PoolState {
+        self.engine.pool_state()
     }
 
     pub(crate) fn engine(&self) -> &Engine {

@@ -10,7 +10,7 @@ use actix_web::{
     middleware::Next,
     web,
 };
-use brownie_auth::{ApiKey, Claims, SecretHash};
+use brownie_auth::{ApiKey, Claims, Oidc, SecretHash};
 use brownie_cache::Cache;
 use brownie_config::ServiceSettings;
 use brownie_domain::{ApiKeyId, OrganizationId};
@@ -22,6 +22,7 @@ use tracing::field::display;
 use super::request_id;
 use crate::{
     Code, Deps, Problem,
+    meter::Method,
     repeat::{self, Keep, Key, Once},
     service::PeerName,
 };
@@ -76,11 +77,19 @@ pub(super) async fn identity_of(request: &HttpRequest) -> Option<Identity> {
     let refused = || Identity::Refused(Problem::new(Code::Unauthenticated));
     let credential = match credential {
         Ok(Some(credential)) => credential,
-        Ok(None) => return Some(refused()),
-        Err(problem) => return Some(Identity::Refused(problem)),
+        Ok(None) => {
+            Method::Unreadable.shown::<()>(&Ok(None));
+            return Some(refused());
+        }
+        Err(problem) => {
+            Method::Unreadable.shown::<()>(&Ok(None));
+            return Some(Identity::Refused(problem));
+        }
     };
     let system = deps.store.system(&SystemContext::for_visitor(request_id(request)));
-    Some(match principal(deps, &system, credential).await {
+    let (method, outcome) = principal(deps, &system, credential).await;
+    method.shown(&outcome);
+    Some(match outcome {
         Ok(Some(principal)) => Identity::Known(Box::new(principal)),
         Ok(None) => refused(),
         Err(problem) => Identity::Refused(problem),
@@ -135,27 +144,41 @@ async fn principal(
     deps: &Deps,
     system: &SystemScope,
     credential: &str,
-) -> Result<Option<Principal>, Problem> {
+) -> (Method, Result<Option<Principal>, Problem>) {
     if ApiKey::is_meant_by(credential) {
-        let Ok(key) = credential.parse::<ApiKey>() else { return Ok(None) };
-        let Some(known) = system.api_key(key.org_id(), key.id()).await? else { return Ok(None) };
-        let shown = key.hash();
-        let good = known
-            .hashes
-            .iter()
-            .filter_map(|hash| <[u8; 32]>::try_from(hash.as_slice()).ok())
-            .any(|hash| SecretHash::from_stored(hash) == shown);
-        if good && known.asked_now {
-            system.note_use(key.org_id(), key.id());
-        }
-        return Ok(good.then_some(known.principal));
+        return (Method::ApiKey, by_api_key(system, credential).await);
     }
     if let Ok(claims) = deps.tokens.read(credential) {
         let Claims { org_id, user_id, session_id, generation } = claims;
         let claims = TokenClaims { org_id, user_id, session_id, generation };
-        return Ok(system.admit(claims).await?);
+        return (Method::AccessToken, system.admit(claims).await.map_err(Problem::from));
     }
-    let Some(oidc) = &deps.oidc else { return Ok(None) };
+    match &deps.oidc {
+        Some(oidc) => (Method::IssuerToken, by_issuer(oidc, system, credential).await),
+        None => (Method::Unreadable, Ok(None)),
+    }
+}
+
+async fn by_api_key(system: &SystemScope, credential: &str) -> Result<Option<Principal>, Problem> {
+    let Ok(key) = credential.parse::<ApiKey>() else { return Ok(None) };
+    let Some(known) = system.api_key(key.org_id(), key.id()).await? else { return Ok(None) };
+    let shown = key.hash();
+    let good = known
+        .hashes
+        .iter()
+        .filter_map(|hash| <[u8; 32]>::try_from(hash.as_slice()).ok())
+        .any(|hash| SecretHash::from_stored(hash) == shown);
+    if good && known.asked_now {
+        system.note_use(key.org_id(), key.id());
+    }
+    Ok(good.then_some(known.principal))
+}
+
+async fn by_issuer(
+    oidc: &Oidc,
+    system: &SystemScope,
+    credential: &str,
+) -> Result<Option<Principal>, Problem> {
     let identity = match oidc.identify(credential).await {
         Ok(identity) => identity,
         Err(error) if error.is_callers() => return Ok(None),

@@ -13,9 +13,11 @@
 mod connect;
 mod connection;
 mod doubt;
+mod lead;
+mod meter;
 mod probe;
 mod retry;
-mod slow;
+mod statement;
 mod tally;
 mod unit;
 mod values;
@@ -40,6 +42,8 @@ use tracing::Instrument;
 use crate::{Error, PoolOptions, Result};
 use connection::{Connector, Maker, PING_LIMIT, timeouts};
 use doubt::{Doubt, patiently};
+pub(crate) use lead::Lead;
+use meter::Meter;
 pub use probe::Footing;
 pub(crate) use retry::{Cause, Tries};
 pub use tally::Tally;
@@ -65,6 +69,20 @@ pub(crate) struct Engine {
     statement_timeout: Duration,
     /// The limits, as a bracket says them where a session cannot.
     limits: Arc<str>,
+    meter: Meter,
+}
+
+/// How a pool stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolState {
+    /// Connections that are open.
+    pub open: usize,
+    /// Those of them that are idle.
+    pub idle: usize,
+    /// Pieces of work that wait for one.
+    pub waiting: usize,
+    /// The most there may be.
+    pub max: usize,
 }
 
 impl Engine {
@@ -93,6 +111,7 @@ impl Engine {
             acquire_timeout: options.acquire_timeout,
             statement_timeout: options.statement_timeout,
             limits: timeouts(options).map(|limit| format!("; SET LOCAL {limit}")).concat().into(),
+            meter: Meter::new(options.track_statements),
         })
     }
 
@@ -137,6 +156,7 @@ impl Engine {
     ) -> Result<Vec<Row>> {
         let mut lent = Lent { client: Some(client), engine: self };
         let Some(client) = &lent.client else { return Err(Error::UnitOver) };
+        let timer = self.meter.start(&statement.sql);
         let work = Box::pin(async {
             match org.filter(|_| self.is_pooled()) {
                 Some(org) => bracketed(client, &self.bracket("READ ONLY", org), statement).await,
@@ -144,6 +164,7 @@ impl Engine {
             }
         });
         let outcome = patiently(self.doubt(), client.backend, self.limit(), work).await;
+        timer.stop(&outcome);
         client.answered();
         if let Some(client) = lent.client.take()
             && matches!(outcome, Err(Error::Unavailable(_) | Error::Timeout))
@@ -173,13 +194,16 @@ impl Engine {
     }
 
     async fn acquire(&self) -> Result<Object> {
+        let began = Instant::now();
         // The pool's own limits are for each step; this one is for all.
-        match timeout(self.acquire_timeout * 2, Box::pin(self.pool.get())).await {
+        let outcome = match timeout(self.acquire_timeout * 2, Box::pin(self.pool.get())).await {
             Ok(Ok(client)) => Ok(client),
             Ok(Err(PoolError::Backend(error))) => Err(error),
             Ok(Err(PoolError::Timeout(_))) | Err(_) => Err(Error::Unavailable(None)),
             Ok(Err(other)) => Err(Error::Unavailable(Some(Box::new(other)))),
-        }
+        };
+        self.meter.waited(began.elapsed(), &outcome);
+        outcome
     }
 
     /// Begins a transaction for `org`. The id is a UUID, which needs no quoting. The isolation level
@@ -212,10 +236,11 @@ impl Engine {
         self.pool.close();
     }
 
-    /// Returns how many connections are open, and how many of them are idle.
-    pub(crate) fn connections(&self) -> (usize, usize) {
+    /// Returns how the pool stands.
+    pub(crate) fn pool_state(&self) -> PoolState {
         let status = self.pool.status();
-        (status.size, status.available)
+        let (open, idle) = (status.size, status.available);
+        PoolState { open, idle, waiting: status.waiting, max: status.max_size }
     }
 }
 
@@ -244,7 +269,7 @@ impl Ready {
         let (took, rows) = (started.elapsed(), outcome.as_ref().ok().map(Vec::len));
         Tally::note_rows(rows.unwrap_or_default());
         if client.slow_after.is_some_and(|limit| took > limit) {
-            slow::report(&self.sql, took, rows);
+            statement::report_slow(&self.sql, took, rows);
         }
         Ok(outcome?)
     }

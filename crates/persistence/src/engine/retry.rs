@@ -31,6 +31,13 @@ impl Cause {
         }
     }
 
+    /// Makes its counters be there from the start.
+    pub(super) fn register() {
+        for cause in [Self::Contention, Self::Connection] {
+            counter!(brownie_metrics::DB_RETRIES, "cause" => cause.as_str()).increment(0);
+        }
+    }
+
     const fn as_str(self) -> &'static str {
         match self {
             Self::Contention => "contention",

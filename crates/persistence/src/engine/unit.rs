@@ -7,7 +7,7 @@ use sea_orm::Statement;
 use tokio::{sync::Mutex, time::timeout};
 use tokio_postgres::Row;
 
-use super::{Cause, Engine, Object, Ready, discard, patiently};
+use super::{Cause, Engine, Object, Ready, discard, meter::UnitTimer, patiently};
 use crate::{Error, Result};
 
 /// How long a rollback may take before the connection is closed instead.
@@ -30,12 +30,14 @@ struct Session {
     failed: bool,
     /// Why the whole unit may be done again, if that is what its failure means.
     repeatable: Option<Cause>,
+    timer: UnitTimer,
 }
 
 impl Unit {
     pub(super) fn new(client: Object, bracket: String, engine: Engine) -> Self {
         let (client, bracket) = (Some(client), Some(bracket));
-        let session = Session { engine, client, bracket, failed: false, repeatable: None };
+        let timer = UnitTimer::start();
+        let session = Session { engine, client, bracket, failed: false, repeatable: None, timer };
         Self { session: Mutex::new(session) }
     }
 
@@ -101,6 +103,8 @@ impl Session {
         // Until the answer is here, the unit counts as failed: a caller that drops this future and
         // goes on must not commit half of it.
         self.failed = true;
+        self.timer.has_begun();
+        let timer = self.engine.meter.start(&first.sql);
         let work = Box::pin(async {
             let first = Ready::on(client, first).await?;
             let second = match second {
@@ -125,6 +129,7 @@ impl Session {
         });
         let (doubt, limit) = (self.engine.doubt(), self.engine.limit());
         let outcome = patiently(doubt, client.backend, limit, work).await;
+        timer.stop(&outcome);
         match &outcome {
             Ok(_) => {
                 client.answered();
@@ -151,6 +156,7 @@ impl Session {
             return Ok(());
         }
         let mut asked = false;
+        let timer = self.engine.meter.start(last.as_ref().map_or("COMMIT", |last| &last.sql));
         let work = Box::pin(async {
             if let Some(bracket) = bracket {
                 client.batch_execute(&bracket).await?;
@@ -169,6 +175,8 @@ impl Session {
         });
         let (doubt, limit) = (self.engine.doubt(), self.engine.limit());
         let outcome = patiently(doubt, client.backend, limit, work).await;
+        timer.stop(&outcome);
+        self.timer.ends(&outcome);
         match &outcome {
             Ok(()) => self.client = None,
             Err(error) => {

@@ -237,6 +237,7 @@ impl Incidents<'_, Writing> {
         }
         let now = self.scope.now();
         let mut progress = current.progress;
+        let before = progress.resolution_time_minutes;
         if let Some(status) = patch.status {
             progress = progress.transition(status, now)?;
         }
@@ -269,7 +270,15 @@ impl Incidents<'_, Writing> {
             incident_metadata: set(metadata),
             ..columns(progress)
         };
-        self.scope.update::<incidents::Entity>(id.as_uuid(), expected, changes).await?.try_into()
+        let incident =
+            self.scope.update::<incidents::Entity>(id.as_uuid(), expected, changes).await?;
+        let incident: Incident = incident.try_into()?;
+        if before.is_none()
+            && let Some(minutes) = incident.progress.resolution_time_minutes
+        {
+            self.scope.records().resolved(incident.priority, minutes);
+        }
+        Ok(incident)
     }
 
     /// Returns an incident, deleted or not.

@@ -115,6 +115,7 @@ impl OrgScope<Writing> {
         let outcome = unit.commit(last).await;
         if outcome.is_ok() {
             self.records.tell(&self.ctx);
+            self.records.count();
         }
         // Also when nobody knows whether it took effect.
         if let Some(principals) = &self.principals

@@ -20,6 +20,7 @@ use crate::{
     answer::{Made, One, Plain},
     body::Body,
     limits,
+    meter::Method,
 };
 
 use self::tokens::TokenView;
@@ -96,11 +97,21 @@ pub(crate) async fn log_in(
     request: HttpRequest,
     Body(body): Body<LogInBody>,
 ) -> Result<Plain<TokenView>, Problem> {
+    let outcome = by_password(&deps, &request, body).await;
+    Method::Password.tried(&outcome);
+    outcome.map(Plain)
+}
+
+async fn by_password(
+    deps: &Deps,
+    request: &HttpRequest,
+    body: LogInBody,
+) -> Result<TokenView, Problem> {
     let LogInBody { email, password, organization } = body;
-    let address = address_of(&deps, &request);
+    let address = address_of(deps, request);
     let attempt =
         deps.throttle.attempt(email.as_str(), address).await.map_err(Problem::too_many)?;
-    let ctx = SystemContext::for_visitor(request_id(&request));
+    let ctx = SystemContext::for_visitor(request_id(request));
     let accounts = deps.store.system(&ctx).accounts(&email, organization.as_ref()).await?;
     let hashes = accounts.iter().map(|account| PasswordHash::from_stored(&account.password_hash));
     let verified = deps.passwords.verify_each(password.clone(), hashes.collect()).await?;
@@ -116,11 +127,11 @@ pub(crate) async fn log_in(
     }
     attempt.succeeded().await;
     let (who, shown) = ((account.org_id, account.user_id), account.password_hash.clone());
-    let token = tokens::begin(&deps, &request, who, Some(shown)).await?;
+    let token = tokens::begin(deps, request, who, Some(shown)).await?;
     if verified.rehash {
-        renew_hash(&deps, &ctx, account, password).await;
+        renew_hash(deps, &ctx, account, password).await;
     }
-    Ok(Plain(token))
+    Ok(token)
 }
 
 /// Stores the password by today's parameters. A log-in does not fail because of it.

@@ -23,6 +23,7 @@ use crate::{
     access::{Org, perm, request_id},
     answer::{Message, Plain},
     body::Body,
+    meter::Method,
     openapi::{Describe, Operation},
     query::Query,
 };
@@ -100,7 +101,17 @@ pub(crate) async fn callback(
     request: HttpRequest,
     Query(callback): Query<Callback>,
 ) -> Result<Plain<TokenView>, Problem> {
-    let oidc = oidc(&deps)?;
+    let outcome = by_issuer(&deps, &request, callback).await;
+    Method::Oidc.tried(&outcome);
+    outcome.map(Plain)
+}
+
+async fn by_issuer(
+    deps: &Deps,
+    request: &HttpRequest,
+    callback: Callback,
+) -> Result<TokenView, Problem> {
+    let oidc = oidc(deps)?;
     if let Some(error) = callback.error {
         // Whoever sent the browser wrote this: only what can be a code of RFC 6749 is repeated.
         let is_code =
@@ -122,7 +133,7 @@ pub(crate) async fn callback(
         None => (cookie.value(), None),
     };
     let identity = oidc.finish(kept, &state, &code).await.map_err(|error| refused(&error))?;
-    let ctx = SystemContext::for_visitor(request_id(&request));
+    let ctx = SystemContext::for_visitor(request_id(request));
     let accounts = deps
         .store
         .system(&ctx)
@@ -133,7 +144,7 @@ pub(crate) async fn callback(
             Code::LogInRefused,
             "No active account is linked to you. Log in with your password and link it (POST /api/v1/auth/oidc/link), or ask an admin.",
         )),
-        [account] => tokens::begin(&deps, &request, *account, None).await.map(Plain),
+        [account] => tokens::begin(deps, request, *account, None).await,
         _ => Err(Problem::new(Code::OrganizationNeeded)),
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     access::{Org, perm, request_id},
     answer::{Message, Plain},
     body::Body,
+    meter::Method,
 };
 
 /// What lets somebody in (RFC 6749 section 5.1).
@@ -106,14 +107,24 @@ pub(crate) async fn refresh(
     request: HttpRequest,
     Body(body): Body<RefreshBody>,
 ) -> Result<Plain<TokenView>, Problem> {
+    let outcome = by_refresh_token(&deps, &request, &body).await;
+    Method::RefreshToken.tried(&outcome);
+    outcome.map(Plain)
+}
+
+async fn by_refresh_token(
+    deps: &Deps,
+    request: &HttpRequest,
+    body: &RefreshBody,
+) -> Result<TokenView, Problem> {
     let refused = || Problem::new(Code::InvalidRefreshToken);
     let shown: RefreshToken = body.refresh_token.parse().map_err(|_| refused())?;
     let successor = RefreshToken::generate(shown.org_id(), shown.id())?;
     let hashes = (*shown.hash().as_bytes(), *successor.hash().as_bytes());
-    let ctx = SystemContext::for_visitor(request_id(&request));
+    let ctx = SystemContext::for_visitor(request_id(request));
     let system = deps.store.system(&ctx);
     match system.refresh_session(shown.org_id(), hashes.0, hashes.1).await? {
-        Refreshed::Renewed(session) => pair(&deps, session, successor).map(Plain),
+        Refreshed::Renewed(session) => pair(deps, session, successor),
         Refreshed::Reused(session_id) => {
             tracing::warn!(target: SECURITY, event = "refresh_token_reused", %session_id, "a refresh token was used again; its session is over");
             Err(refused())

@@ -1,9 +1,9 @@
-//! Statements that took long, for the log: what they do and to which table, and no value of theirs.
+//! What a statement is called in logs and metrics: what it does and to which table, and no value of it.
 
 use std::time::Duration;
 
-/// Says that a statement took `took`.
-pub(super) fn report(sql: &str, took: Duration, rows: Option<usize>) {
+/// Says that a statement took `took`, which is long.
+pub(super) fn report_slow(sql: &str, took: Duration, rows: Option<usize>) {
     let (operation, table) = name_of(sql);
     let duration_ms = (took.as_secs_f64() * 1_000_000.0).round() / 1000.0;
     let (rows, outcome) = (rows.unwrap_or_default(), if rows.is_some() { "ok" } else { "failed" });
@@ -12,7 +12,7 @@ pub(super) fn report(sql: &str, took: Duration, rows: Option<usize>) {
 
 /// Returns what a statement does, and to which table first; `-` where there is none. Behind WITH, what
 /// is written first counts.
-fn name_of(sql: &str) -> (&'static str, &str) {
+pub(super) fn name_of(sql: &str) -> (&'static str, &str) {
     const OPERATIONS: [(&str, &str); 4] =
         [("select", "from"), ("insert", "into"), ("update", "update"), ("delete", "from")];
     let is = |word: &str, known: &str| word.eq_ignore_ascii_case(known);
