@@ -55,7 +55,6 @@ const ARROWS: &[(&str, &[&str])] = &[
             "brownie-auth",
             "brownie-cache",
             "brownie-certs",
-            "brownie-doctor",
             "brownie-migration",
             "brownie-persistence",
         ],
