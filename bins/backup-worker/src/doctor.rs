@@ -276,7 +276,12 @@ fn judge_newest(entries: &[Entry], now: Timestamp, within: TimeDelta) -> Finding
     };
     let age = now - manifest.created_at;
     let found = format!("the newest, {}, is {} hours old", entry.name, age.num_hours());
-    if age > within {
+    // As `brownie-backup backup` has it.
+    if age < -TimeDelta::minutes(5) {
+        let found = format!("the newest, {}, was made at {}", entry.name, manifest.created_at);
+        let remedy = "set the clock of this machine, or delete that backup: none is made meanwhile";
+        Finding::failed(NAME, format!("{found}, which is to come"), remedy)
+    } else if age > within {
         let found = format!("{found}; {} are allowed", within.num_hours());
         let remedy = "see why the last run did not come to its end (its log), and run `brownie-backup backup`";
         Finding::failed(NAME, found, remedy)
@@ -302,5 +307,45 @@ fn judge_verified(entries: &[Entry], now: Timestamp, within: TimeDelta) -> Findi
         Finding::warning(NAME, found, remedy)
     } else {
         Finding::ok(NAME, found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use brownie_config::Secret;
+    use brownie_doctor::State;
+
+    use super::*;
+
+    fn settings(values: &[(&str, &str)]) -> BackupSettings {
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let mut reader = Reader::from_values(values.iter().map(own).collect());
+        BackupSettings::read(&mut reader)
+    }
+
+    #[test]
+    fn what_leaves_the_machine_must_be_encrypted() {
+        let s3 = [("BACKUP_PROVIDER", "s3"), ("BACKUP_DESTINATION", "bucket")];
+        let (found, remedy) = judge_keys(&settings(&s3)).unwrap_err();
+        assert!(found.contains("unencrypted") && remedy.contains("BACKUP_AGE_RECIPIENTS"));
+        let allowed = [s3[0], s3[1], ("BACKUP_ALLOW_UNENCRYPTED", "true")];
+        assert_eq!(judge_keys(&settings(&allowed)).unwrap().state(), State::Warning);
+    }
+
+    #[test]
+    fn keys_that_are_none_are_told_without_being_shown() {
+        let (found, _) =
+            judge_keys(&settings(&[("BACKUP_AGE_RECIPIENTS", "hunter2")])).unwrap_err();
+        assert!(found.contains("recipient 1") && !found.contains("hunter2"), "{found}");
+        let short = BackupSettings { signing_key: Some(Secret::new("hunter2")), ..settings(&[]) };
+        let (found, _) = judge_keys(&short).unwrap_err();
+        assert!(found.contains("32 characters") && !found.contains("hunter2"), "{found}");
+    }
+
+    #[test]
+    fn none_at_all_is_a_failure() {
+        let (now, day) = (SystemClock.now(), TimeDelta::days(1));
+        assert_eq!(judge_newest(&[], now, day).state(), State::Failed);
+        assert_eq!(judge_verified(&[], now, day).state(), State::Failed);
     }
 }
