@@ -39,11 +39,11 @@ pub fn schema(url: Secret, keepers: Keepers) -> Check {
 
 fn judge(report: &Report) -> Finding {
     let Report { applied, changed, standing } = report;
-    let found = format!(
-        "{standing}; {} applied, the last {}",
-        applied.len(),
-        applied.last().map_or("none", |row| row.name.as_str())
-    );
+    // What it says after the semicolon is the remedy, which comes by itself.
+    let standing_so = standing.to_string();
+    let so = standing_so.split(';').next().unwrap_or_default();
+    let last = applied.last().map_or("none", |row| row.name.as_str());
+    let found = format!("{so}; {} applied, the last {last}", applied.len());
     match standing {
         Standing::Behind { .. } => Finding::failed(SCHEMA, found, "run `brownie-migrator up`"),
         Standing::Ahead { .. } if !standing.can_serve() => {
