@@ -35,7 +35,7 @@ pub use run::{Database, Error, Report, apply, status};
 pub use selftest::{Finding, SelftestError, Tested, selftest};
 pub use standing::{LEDGER, Standing, WINDOW};
 pub use steps::{Back, Step, apply_to, pending, revert};
-pub use tunnel::TunnelError;
+pub use tunnel::{TunnelError, reach};
 
 macro_rules! sql_migrations {
     ($($name:literal,)+) => {

@@ -83,28 +83,7 @@ impl Tunnel {
     ) -> Result<Self, TunnelError> {
         let address = format!("{host}:{port}");
         let away = |source| TunnelError::Away { address: address.clone(), source };
-        let stream = limited(TcpStream::connect((host, port))).await.map_err(away)?;
-        stream.set_nodelay(true).map_err(away)?;
-        let mut stream = stream;
-        let mut answer = [0];
-        limited(async {
-            stream.write_all(&SSL_REQUEST).await?;
-            stream.read_exact(&mut answer).await
-        })
-        .await
-        .map_err(away)?;
-        if &answer != b"S" {
-            return Err(TunnelError::NoTls { address });
-        }
-        let connector = tokio_native_tls::TlsConnector::from(connector);
-        let mut far = match timeout(PATIENCE, connector.connect(host, stream)).await {
-            Ok(Ok(far)) => far,
-            Ok(Err(source)) => return Err(TunnelError::Untrusted { address, source }),
-            Err(_) => return Err(away(io::ErrorKind::TimedOut.into())),
-        };
-        if let Some(why) = refusal(&mut far).await {
-            return Err(TunnelError::Certificate { address, why });
-        }
+        let far = reach(host, port, connector).await?;
         // Mode 0700: whoever could enter would be let in as us.
         let dir = tempfile::Builder::new().prefix("brownie-").tempdir().map_err(away)?;
         let near = UnixListener::bind(dir.path().join(socket_name(port))).map_err(away)?;
@@ -116,6 +95,43 @@ impl Tunnel {
     pub(crate) fn directory(&self) -> &Path {
         self.dir.path()
     }
+}
+
+/// Opens an encrypted connection to a PostgreSQL server, as far as the server says nothing against us:
+/// what is said on it next is the start-up message. `connector` decides how far the server is verified.
+///
+/// # Errors
+/// Which step of the way failed.
+pub async fn reach(
+    host: &str,
+    port: u16,
+    connector: TlsConnector,
+) -> Result<TlsStream<TcpStream>, TunnelError> {
+    let address = format!("{host}:{port}");
+    let away = |source| TunnelError::Away { address: address.clone(), source };
+    let stream = limited(TcpStream::connect((host, port))).await.map_err(away)?;
+    stream.set_nodelay(true).map_err(away)?;
+    let mut stream = stream;
+    let mut answer = [0];
+    limited(async {
+        stream.write_all(&SSL_REQUEST).await?;
+        stream.read_exact(&mut answer).await
+    })
+    .await
+    .map_err(away)?;
+    if &answer != b"S" {
+        return Err(TunnelError::NoTls { address });
+    }
+    let connector = tokio_native_tls::TlsConnector::from(connector);
+    let mut far = match timeout(PATIENCE, connector.connect(host, stream)).await {
+        Ok(Ok(far)) => far,
+        Ok(Err(source)) => return Err(TunnelError::Untrusted { address, source }),
+        Err(_) => return Err(away(io::ErrorKind::TimedOut.into())),
+    };
+    if let Some(why) = refusal(&mut far).await {
+        return Err(TunnelError::Certificate { address, why });
+    }
+    Ok(far)
 }
 
 /// How long a server has to say that it does not want us.

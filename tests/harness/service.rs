@@ -151,6 +151,11 @@ impl Service {
         self.child.id()
     }
 
+    /// Returns its ports: the API's, and that of the metrics alone.
+    pub fn ports(&self) -> (u16, u16) {
+        (self.port, self.metrics_port)
+    }
+
     /// Returns a client nobody knows.
     pub fn client(&self) -> Client {
         Client::anonymous(&self.base())

@@ -12,6 +12,7 @@ mod backup;
 mod binaries;
 mod clients;
 mod cuts;
+mod doctor;
 mod documents;
 mod drift;
 mod durability;

@@ -13,7 +13,7 @@ use clap::Subcommand;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::{progress::Progress, way::Way};
+use crate::{doctor::Doctor, progress::Progress, way::Way};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -75,6 +75,9 @@ pub(crate) enum Command {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Look at what backing up needs, and say what is wrong and what to do. Changes nothing but with
+    /// --write. Exits with 3 when something failed.
+    Doctor(Doctor),
     /// Keys that backups are encrypted to.
     #[command(subcommand)]
     Keys(Keys),
@@ -122,6 +125,8 @@ impl Worker {
                 Ok(ExitCode::SUCCESS)
             }
             Command::Cleanup { dry_run } => self.cleanup(dry_run).await,
+            // It runs before anything is opened.
+            Command::Doctor(_) => Ok(ExitCode::SUCCESS),
             Command::Keys(Keys::Rotate { name }) => self.rotate(name).await,
         }
     }

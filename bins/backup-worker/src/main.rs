@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed, 2 usage or settings that cannot be used, 3 a check found something.
 
 mod commands;
+mod doctor;
 mod progress;
 mod way;
 
@@ -36,6 +37,9 @@ struct Args {
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
+    if let Command::Doctor(doctor) = args.command {
+        doctor.run(args.json).await;
+    }
     let mut reader = Reader::from_process();
     let database = DatabaseSettings::read(&mut reader, "brownie-backup");
     let certs = CertSettings::read(&mut reader, "brownie-backup");
@@ -55,7 +59,7 @@ async fn main() -> ExitCode {
     };
     let outcome = async {
         let keeper = Keeper::for_database(&database, &certs, Arc::new(SystemClock)).await?;
-        let way = Arc::new(Way::new(&database, keeper)?);
+        let way = Arc::new(Way::new(&database, keeper.map(Arc::new))?);
         let store = provider::open(&settings.provider).await?;
         Worker { way, store, settings, json: args.json }.run(args.command).await
     };

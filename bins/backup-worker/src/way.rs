@@ -15,11 +15,14 @@ use url::Url;
 pub(crate) struct Way {
     config: Config,
     url: Secret,
-    keeper: Option<Keeper>,
+    keeper: Option<Arc<Keeper>>,
 }
 
 impl Way {
-    pub(crate) fn new(settings: &DatabaseSettings, keeper: Option<Keeper>) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        settings: &DatabaseSettings,
+        keeper: Option<Arc<Keeper>>,
+    ) -> anyhow::Result<Self> {
         let address = Address::of(&settings.url).map_err(anyhow::Error::msg)?;
         let mut config = Config::new();
         match address.socket {

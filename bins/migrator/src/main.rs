@@ -5,6 +5,7 @@
 
 mod adopt;
 mod certs;
+mod doctor;
 mod drift;
 mod lint;
 mod migrate;
@@ -65,6 +66,9 @@ enum Command {
     /// Try every migration up, down and up again, on a database that is made for it on this server
     /// and dropped. The role must be allowed to make one. Exits with 3 when something is left behind.
     Selftest,
+    /// Look at what migrating needs, and say what is wrong and what to do. Changes nothing, and waits for
+    /// nothing. Exits with 3 when something failed.
+    Doctor(brownie_doctor::How),
     /// List the migrations of this program; needs no database.
     History {
         /// Say of each what it does.
@@ -109,6 +113,7 @@ async fn main() -> ExitCode {
     };
     let outcome = match command {
         Command::History { verbose } => Ok(standing::history(verbose, args.json)),
+        Command::Doctor(how) => doctor::run(how, args.json).await,
         Command::New { name } => new::create(&name, args.json),
         Command::Certs(certs) => certs.run(Duration::from_secs(args.wait), args.json).await,
         Command::Lint(lint) => Ok(lint.run(args.json)),
@@ -188,7 +193,8 @@ async fn on(command: Command, database: &Database, json: bool) -> anyhow::Result
         Command::Test => standing::test(database, json).await,
         Command::Purge(purge) => purge.run(database, json).await,
         Command::Partitions(partitions) => partitions.run(database, json).await,
-        Command::History { .. }
+        Command::Doctor(_)
+        | Command::History { .. }
         | Command::New { .. }
         | Command::Certs(_)
         | Command::Lint(_)

@@ -1,6 +1,9 @@
 //! `brownie-server`: the HTTP API on a PostgreSQL server.
 //!
-//! Exit codes: 0 stopped as told, 1 failed, 2 settings that cannot be used.
+//! Exit codes: 0 stopped as told, 1 failed, 2 settings that cannot be used; of `doctor`, 3 when a
+//! check found something.
+
+mod doctor;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
@@ -15,14 +18,16 @@ use brownie_logging::{LogFile, Options, Otlp};
 use brownie_metrics::Exporter;
 use brownie_migration::{LEDGER, Standing};
 use brownie_persistence::{PoolOptions, Store, SystemContext};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use tokio::time::{Instant, sleep};
 
 /// Serves the Brownie Metadata Database over HTTP. Settings come from the environment; env.example
 /// lists them.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true)]
 struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Print what the settings amount to, secrets hidden, and stop.
     #[arg(long)]
     print_config: bool,
@@ -31,9 +36,26 @@ struct Args {
     wait: u64,
 }
 
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Look at what the server needs, and say what is wrong and what to do. Changes nothing. Exits
+    /// with 0 when all is well, though there may be warnings; 2 when the settings cannot be used; 3
+    /// when something failed.
+    Doctor {
+        #[command(flatten)]
+        how: brownie_doctor::How,
+        /// Print one JSON object instead of lines.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
+    if let Some(Command::Doctor { how, json }) = args.command {
+        doctor::run(how, json).await;
+    }
     let mut reader = Reader::from_process();
     let database = DatabaseSettings::read(&mut reader, "brownie-server");
     let certs = CertSettings::read(&mut reader, "brownie-server");

@@ -43,6 +43,7 @@
 //! | `store`, `upload`, `provider` | where objects are kept |
 //! | `manifest`, `envelope`, `list` | what a backup is made of, and which there are |
 //! | `create`, `verify`, `restore`, `drill` | what is done with them |
+//! | `examine` | whether a backup could be made |
 //! | `rekey` | who can open one |
 //! | `retain`, `cleanup` | which may go, and how they go |
 
@@ -53,6 +54,7 @@ mod drill;
 mod dump;
 mod envelope;
 mod error;
+mod examine;
 mod fasten;
 mod list;
 mod load;
@@ -81,6 +83,7 @@ pub use digest::Hash;
 pub use drill::{Drilled, drill};
 pub use envelope::SigningKey;
 pub use error::{Error, Result};
+pub use examine::{may_back_up, try_store};
 pub use list::{Entry, Verified, find, list};
 pub use manifest::{
     AppliedMigration, DatabaseInfo, Encryption, FORMAT, Manifest, Part, Seal, Sequence, TableData,

@@ -132,7 +132,7 @@ async fn begin(leader: &Client) -> Result<Plan> {
 /// A superuser and a role with BYPASSRLS are not subject to row-level security, and then
 /// `row_security = off` is an assertion. brownie-backup is: it is let through by policies of its own,
 /// which must be there for each table, unconditional, and not narrowed by a restrictive one.
-async fn judge_row_security(leader: &Client, plan: &Plan) -> Result<&'static str> {
+pub(crate) async fn judge_row_security(leader: &Client, plan: &Plan) -> Result<&'static str> {
     const SQL: &str = "
         SELECT c.relname::text, current_user::text,
             EXISTS (SELECT FROM pg_policy WHERE polrelid = c.oid AND polpermissive

@@ -88,6 +88,15 @@ enum Failure {
     NoConnection(PoolError<RedisError>),
 }
 
+/// Why a question of somebody who looks was not answered.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    /// Whether the user may not ask it.
+    pub(crate) is_forbidden: bool,
+    /// What failed, and what to do.
+    pub(crate) sentence: String,
+}
+
 /// The scripts, which Redis knows by their digests.
 #[derive(Debug)]
 pub(crate) struct Scripts {
@@ -191,6 +200,23 @@ impl Redis {
         };
         self.note(began, operation, &failure);
         None
+    }
+
+    /// Runs a command for somebody who looks into Redis, whatever the breaker knows.
+    pub(crate) async fn ask<T: FromRedisValue>(&self, command: Cmd) -> Result<T, Refused> {
+        let work = async {
+            let mut connection = self.pool.get().await.map_err(Failure::NoConnection)?;
+            command.query_async(&mut *connection).await.map_err(Failure::Refused)
+        };
+        work.await.map_err(|failure: Failure| Refused {
+            is_forbidden: matches!(&failure, Failure::Refused(error) if error.code() == Some("NOPERM")),
+            sentence: self.sentence(&failure),
+        })
+    }
+
+    /// Returns host and port.
+    pub(crate) fn place(&self) -> &str {
+        &self.place
     }
 
     /// Finds out, in no more than the timeout, whether Redis does what is asked of it, unless it was

@@ -11,6 +11,7 @@ mod certs;
 mod database;
 mod listener;
 mod log;
+mod look;
 mod oidc;
 mod reader;
 mod secret;

@@ -48,7 +48,7 @@ const OURS: &[&str] = &["BACKUP_", "BROWNIE_", "DB_", "METADATA_"];
 /// Reads variables of the process and of `.env`, the process first.
 #[derive(Debug)]
 pub struct Reader {
-    values: BTreeMap<String, String>,
+    pub(crate) values: BTreeMap<String, String>,
     problems: Vec<Problem>,
     effective: Vec<(&'static str, String)>,
 }

@@ -3,6 +3,7 @@
 #[path = "../../../crates/certs/tests/it/bao.rs"]
 #[expect(dead_code, reason = "the tests of brownie-certs use all of it")]
 mod bao;
+mod doctor;
 mod faults;
 mod listener;
 mod rotation;
