@@ -43,6 +43,7 @@
 //! | `store`, `upload`, `provider` | where objects are kept |
 //! | `manifest`, `envelope`, `list` | what a backup is made of, and which there are |
 //! | `create`, `verify`, `restore`, `drill` | what is done with them |
+//! | `organization` | one organization alone: back from a backup, out, and in |
 //! | `rekey` | who can open one |
 //! | `retain`, `cleanup` | which may go, and how they go |
 
@@ -59,6 +60,7 @@ mod load;
 mod lock;
 mod manifest;
 mod name;
+mod organization;
 mod part;
 mod plan;
 mod progress;
@@ -86,6 +88,10 @@ pub use manifest::{
     AppliedMigration, DatabaseInfo, Encryption, FORMAT, Manifest, Part, Seal, Sequence, TableData,
 };
 pub use name::BackupName;
+pub use organization::{
+    Destination, GROWING, Named, OrganizationRestored, Overwrite, Problem, RULES,
+    RestoreOrganization, Rule, SECRETS, TableChanges, restore_organization, rule,
+};
 pub use plan::{EXCEPTIONS, Plan, Table};
 pub use progress::{Progress, Stage, Tell, silent};
 pub use rekey::rekey;
