@@ -89,8 +89,9 @@ pub use manifest::{
 };
 pub use name::BackupName;
 pub use organization::{
-    Destination, GROWING, Named, OrganizationRestored, Overwrite, Problem, RULES,
-    RestoreOrganization, Rule, SECRETS, TableChanges, restore_organization, rule,
+    ARCHIVE_FORMAT, Destination, ExportOrganization, Exported, GROWING, ImportOrganization, Named,
+    OrganizationRestored, Output, Overwrite, Problem, RULES, RestoreOrganization, Rule, SECRETS,
+    TableChanges, export_organization, import_organization, restore_organization, rule,
 };
 pub use plan::{EXCEPTIONS, Plan, Table};
 pub use progress::{Progress, Stage, Tell, silent};

@@ -12,7 +12,7 @@ use super::{
     Named, Problem, TableChanges,
     changes::Changes,
     find::find,
-    live::Live,
+    live::{Live, is_at_head},
     tables::{Rule, TenantTable},
 };
 use crate::{Error, Result, server::literal, task::unless_cancelled};
@@ -122,7 +122,7 @@ impl Applying<'_> {
         let names: Vec<String> = self.tables.iter().map(TenantTable::live).collect();
         let lock = format!("LOCK TABLE {} IN ROW EXCLUSIVE MODE", names.join(", "));
         self.execute("locking the schema", &lock).await?;
-        self.live.is_at_head().await?;
+        is_at_head(self.client(), &self.live.database).await?;
         // Every new row of the organization refers to its row here, and so does the record that every
         // unit of work ends with: from now on they wait for us, and we have waited for all before.
         // Whoever has changed a row, and has not come to its record, holds that row and waits for us.

@@ -40,31 +40,9 @@ impl Live {
             .await
             .map_err(failed())?;
         let live = Self { client, database: database.to_owned() };
-        live.is_at_head().await?;
+        is_at_head(&live.client, database).await?;
         live.is_heard().await?;
         Ok(live)
-    }
-
-    /// Compares the ledger with the migrations of this program.
-    pub(crate) async fn is_at_head(&self) -> Result<()> {
-        let failed = || Error::database("reading the ledger of migrations");
-        let not = |what: String| Problem::NotAtHead { database: self.database.clone(), what };
-        let sql = "SELECT to_regclass('public.seaql_migrations') IS NOT NULL";
-        let is_ours = self.client.query_one(sql, &[]).await.and_then(|row| row.try_get(0));
-        if !is_ours.map_err(failed())? {
-            return Err(not("has not been migrated".to_owned()).into());
-        }
-        let sql = "SELECT version::text FROM public.seaql_migrations ORDER BY version";
-        let rows = self.client.query(sql, &[]).await.map_err(failed())?;
-        let applied: Result<Vec<String>, _> = rows.iter().map(|row| row.try_get(0)).collect();
-        let (applied, known) = (applied.map_err(failed())?, brownie_migration::names());
-        if let Some(missing) = known.iter().find(|name| !applied.contains(name)) {
-            return Err(not(format!("does not have the migration {missing}")).into());
-        }
-        match applied.iter().find(|name| !known.contains(name)) {
-            Some(newer) => Err(not(format!("has the migration {newer} of another release")).into()),
-            None => Ok(()),
-        }
     }
 
     /// Makes sure that readers of events wait for ours: the schema's `outbox_horizon()` goes by the
@@ -121,6 +99,31 @@ impl Live {
     /// Returns the tables with rows of organizations.
     pub(crate) async fn tables(&self) -> Result<Vec<TenantTable>> {
         tables::read(&self.client).await
+    }
+}
+
+/// Makes sure that a database has the migrations of this program, and no others.
+///
+/// # Errors
+/// [`Problem::NotAtHead`].
+pub(crate) async fn is_at_head(client: &Client, database: &str) -> Result<()> {
+    let failed = || Error::database("reading the ledger of migrations");
+    let not = |what: String| Problem::NotAtHead { database: database.to_owned(), what };
+    let sql = "SELECT to_regclass('public.seaql_migrations') IS NOT NULL";
+    let is_ours = client.query_one(sql, &[]).await.and_then(|row| row.try_get(0));
+    if !is_ours.map_err(failed())? {
+        return Err(not("has not been migrated".to_owned()).into());
+    }
+    let sql = "SELECT version::text FROM public.seaql_migrations ORDER BY version";
+    let rows = client.query(sql, &[]).await.map_err(failed())?;
+    let applied: Result<Vec<String>, _> = rows.iter().map(|row| row.try_get(0)).collect();
+    let (applied, known) = (applied.map_err(failed())?, brownie_migration::names());
+    if let Some(missing) = known.iter().find(|name| !applied.contains(name)) {
+        return Err(not(format!("does not have the migration {missing}")).into());
+    }
+    match applied.iter().find(|name| !known.contains(name)) {
+        Some(newer) => Err(not(format!("has the migration {newer} of another release")).into()),
+        None => Ok(()),
     }
 }
 

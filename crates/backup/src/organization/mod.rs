@@ -29,6 +29,7 @@
 //! owner of the tables (brownie-migrator), with INHERIT. No superuser is needed.
 
 mod apply;
+mod archive;
 mod changes;
 mod find;
 mod live;
@@ -50,6 +51,10 @@ use self::{
     live::{Live, Renaming, Source, staged},
 };
 pub use self::{
+    archive::{
+        ARCHIVE_FORMAT, ExportOrganization, Exported, ImportOrganization, Output,
+        export_organization, import_organization,
+    },
     find::Named,
     problem::Problem,
     tables::{GROWING, RULES, Rule, SECRETS, rule},
@@ -186,16 +191,30 @@ pub async fn restore_organization(
             let filling =
                 backup.fill(dial, cluster.migrate.as_ref(), &store, &scratch.name, &how.read);
             unless_cancelled(&cancelled, filling).await?;
-            bringing.migrate().await?;
+            bringing.migrate(None).await?;
             let place = format!("the backup {name}");
             let found = bringing.look(&how.organization, &place).await?;
-            bringing.bring(found, &how.into, told).await
+            let way = match how.into {
+                Destination::Live(_) => Way::Back,
+                Destination::Beside(slug) => Way::Beside(slug),
+            };
+            bringing.bring(found, &way, told).await
         };
         let outcome = outcome.await;
         forget(&scratch, lock.client()).await;
         outcome.map(|done| OrganizationRestored { took: started.elapsed(), ..done })
     })
     .await
+}
+
+/// How an organization comes into the live database.
+enum Way {
+    /// As the one that it is, or was.
+    Back,
+    /// As the one that it was elsewhere: it has not been here.
+    New,
+    /// As another one, of this slug.
+    Beside(Slug),
 }
 
 /// An organization on its way from a scratch database to the live one.
@@ -211,10 +230,10 @@ struct Bringing<'a> {
 }
 
 impl Bringing<'_> {
-    /// Migrates the scratch database to this program's schema.
-    async fn migrate(&self) -> Result<()> {
+    /// Migrates the scratch database, to this program's schema unless another is said.
+    async fn migrate(&self, to: Option<&str>) -> Result<()> {
         let migrating = async {
-            let migrating = self.cluster.migrate.migrate(&self.scratch.name, None);
+            let migrating = self.cluster.migrate.migrate(&self.scratch.name, to);
             migrating.await.map_err(Error::Migration)
         };
         unless_cancelled(self.cancel, migrating).await
@@ -256,11 +275,11 @@ impl Bringing<'_> {
     async fn bring(
         &self,
         found: Found,
-        into: &Destination,
+        way: &Way,
         mut told: Vec<(&'static str, String)>,
     ) -> Result<OrganizationRestored> {
-        let (renaming, arrival) = match into {
-            Destination::Beside(slug) => {
+        let (renaming, arrival) = match way {
+            Way::Beside(slug) => {
                 let now = self.clock.now();
                 // Later than the one that it is made of: where somebody could mean either, that comes
                 // first.
@@ -269,14 +288,19 @@ impl Bringing<'_> {
                 let slug = slug.as_str().to_owned();
                 (Some(Renaming { id, slug, salt }), Arrival::New)
             }
-            Destination::Live(_) => (None, Arrival::Back),
+            Way::Back => (None, Arrival::Back),
+            Way::New => (None, Arrival::New),
         };
         let (organization, slug) = match &renaming {
             Some(renaming) => (renaming.id, renaming.slug.clone()),
             None => (found.id, found.slug.clone()),
         };
         let work = async {
-            if renaming.is_some() || !found.is_deleted {
+            let named = Named::Id(organization);
+            if arrival == Arrival::New && !find(&self.live.client, &named).await?.is_empty() {
+                return Err(Problem::Exists(organization).into());
+            }
+            if arrival == Arrival::New || !found.is_deleted {
                 self.is_free(&slug, Some(organization)).await?;
             }
             let inside = self.inside().await?;
