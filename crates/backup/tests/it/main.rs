@@ -7,6 +7,7 @@
     reason = "in a test they are how a promise is found broken"
 )]
 
+mod archive;
 mod by_hand;
 mod cleanup;
 mod damage;
@@ -14,6 +15,7 @@ mod faults;
 mod faulty;
 mod organization;
 mod organization_credentials;
+mod organization_older;
 mod organization_refusals;
 mod organizations;
 mod postgres;

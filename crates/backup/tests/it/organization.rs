@@ -175,7 +175,12 @@ async fn who_writes_to_the_organization_itself_comes_before_or_after() {
     let restoring = async { world.restore("org-1").await.unwrap() };
     let writing = async {
         // Until the restore waits for that row.
-        tokio::time::sleep(Duration::from_secs(4)).await;
+        let waits =
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'brownie-backup'
+            AND datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0";
+        while world.value::<i64>(waits).await == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         let record = format!(
             "INSERT INTO outbox (org_id, id, occurred_at, event, resource, resource_id, version)
              VALUES ('{0}', gen_random_uuid(), now(), 'x', 'incident', '{0}', 1); COMMIT",

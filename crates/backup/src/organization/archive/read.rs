@@ -62,10 +62,9 @@ fn read_lines(
         line: String::new(),
         hash: Sha256::new(),
     };
-    if !lines
-        .next()
-        .map_err(|error| wrong(file, format!("it is no archive of an organization: {error}")))?
-    {
+    if !lines.next().map_err(|error| {
+        wrong(file, format!("it is no archive of an organization, or was cut: {error}"))
+    })? {
         return Err(wrong(file, "it is empty").into());
     }
     let header = header(file, &lines.line)?;
