@@ -10,10 +10,14 @@ use brownie_backup::{
 use brownie_config::BackupSettings;
 use brownie_domain::{RandomIds, SystemClock};
 use clap::Subcommand;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
-use crate::{doctor::Doctor, progress::Progress, way::Way};
+use crate::{
+    doctor::Doctor,
+    organization::{Export, Import, OrganizationArgs},
+    progress::Progress,
+    stop::told_to_stop,
+    way::Way,
+};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -47,22 +51,28 @@ pub(crate) enum Command {
         name: Option<BackupName>,
     },
     /// Make a database of a backup. One that is not empty is renamed, not dropped.
+    /// With --org, one organization alone is brought back instead, in the database itself.
     Restore {
         /// Which.
-        name: BackupName,
+        #[arg(required_unless_present = "org")]
+        name: Option<BackupName>,
         /// What the database is to be called; as the settings say unless this does.
         #[arg(long, value_name = "NAME")]
         target_db: Option<String>,
         /// Replace one of that name. Its name has to be typed, or given by --confirm.
         #[arg(long)]
         force: bool,
-        /// The name of the database that is replaced.
-        #[arg(long, value_name = "NAME", requires = "force")]
+        /// The name of the database that is replaced, or what --org says.
+        #[arg(long, value_name = "NAME")]
         confirm: Option<String>,
         /// Migrate it to this program's schema afterwards.
         #[arg(long)]
         to_head: bool,
+        #[command(flatten)]
+        organization: Box<OrganizationArgs>,
     },
+    Export(Export),
+    Import(Import),
     /// Remove a backup.
     Delete {
         /// Which.
@@ -115,10 +125,19 @@ impl Worker {
                 Ok(ExitCode::SUCCESS)
             }
             Command::Drill { name } => self.drill(name).await,
-            Command::Restore { name, target_db, force, confirm, to_head } => {
+            Command::Restore { name, target_db, force, confirm, to_head, mut organization } => {
+                if let Some(one) = organization.org.take() {
+                    return self.restore_organization(one, name, *organization, confirm).await;
+                }
+                let name = name.context("name the backup")?;
+                if confirm.is_some() && !force {
+                    bail!("--confirm goes with --force, or with --org");
+                }
                 let target = target_db.unwrap_or_else(|| self.way.database().to_owned());
                 self.restore(&name, &target, force, confirm, to_head).await
             }
+            Command::Export(args) => self.export(args).await,
+            Command::Import(args) => self.import(args).await,
             Command::Delete { name } => {
                 delete(&*self.way, &self.store, &name).await?;
                 self.say(&serde_json::json!({"deleted": name}), &format!("deleted {name}"));
@@ -131,7 +150,7 @@ impl Worker {
         }
     }
 
-    fn say(&self, json: &serde_json::Value, sentence: &str) {
+    pub(crate) fn say(&self, json: &serde_json::Value, sentence: &str) {
         if self.json {
             println!("{json}");
         } else {
@@ -139,12 +158,12 @@ impl Worker {
         }
     }
 
-    fn signing_key(&self) -> anyhow::Result<Option<SigningKey>> {
+    pub(crate) fn signing_key(&self) -> anyhow::Result<Option<SigningKey>> {
         let key = self.settings.signing_key.as_ref();
         Ok(key.map(|key| SigningKey::new(key.expose())).transpose()?)
     }
 
-    fn read(&self, progress: &Progress) -> anyhow::Result<Read> {
+    pub(crate) fn read(&self, progress: &Progress) -> anyhow::Result<Read> {
         let identities = match &self.settings.identity_file {
             Some(path) => {
                 let text = fs::read_to_string(path)
@@ -374,23 +393,4 @@ fn told(entry: &Entry) -> serde_json::Value {
             "name": entry.name, "status": brownie_logging::chain(error),
         }),
     }
-}
-
-/// Returns what is cancelled when somebody ends the process (SIGTERM, SIGINT).
-fn told_to_stop() -> CancellationToken {
-    let token = CancellationToken::new();
-    let stopper = token.clone();
-    drop(tokio::spawn(async move {
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => {
-                tokio::select! {
-                    _ = terminate.recv() => {}
-                    _ = tokio::signal::ctrl_c() => {}
-                }
-            }
-            Err(_) => drop(tokio::signal::ctrl_c().await),
-        }
-        stopper.cancel();
-    }));
-    token
 }

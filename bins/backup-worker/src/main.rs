@@ -4,7 +4,9 @@
 
 mod commands;
 mod doctor;
+mod organization;
 mod progress;
+mod stop;
 mod way;
 
 use std::{process::ExitCode, sync::Arc};
@@ -20,8 +22,9 @@ use commands::{Command, Worker};
 use way::Way;
 
 /// Backs the Brownie Metadata Database up. Settings come from the environment; env.example lists them.
-/// Backing up logs in as brownie-backup, which only reads. Restore and drill take a role that may make
-/// databases and for which `brownie-migrator up` works: name it in `DB_USER` or `DATABASE_URL`.
+/// Backing up and exporting log in as brownie-backup, which only reads. Restore, drill and import take a
+/// role that may make databases and for which `brownie-migrator up` works: name it in `DB_USER` or
+/// `DATABASE_URL`.
 ///
 /// Exit codes: 0 done, 1 failed, 2 usage or settings that cannot be used, 3 a check found something.
 #[derive(Debug, Parser)]

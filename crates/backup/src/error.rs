@@ -228,6 +228,9 @@ pub enum Error {
     /// The migrations failed.
     #[error("the schema could not be made")]
     Migration(#[source] Box<dyn StdError + Send + Sync>),
+    /// One organization could not be brought back, exported or imported.
+    #[error(transparent)]
+    Organization(#[from] crate::organization::Problem),
     /// Our clock and another's disagree, so that nobody can say what is old.
     #[error(
         "the clock of this machine is wrong, or was: it shows {now}, and {what} {other}; nothing was made or removed; set the clock, or delete that backup"

@@ -44,6 +44,7 @@
 //! | `manifest`, `envelope`, `list` | what a backup is made of, and which there are |
 //! | `create`, `verify`, `restore`, `drill` | what is done with them |
 //! | `examine` | whether a backup could be made |
+//! | `organization` | one organization alone: back from a backup, out, and in |
 //! | `rekey` | who can open one |
 //! | `retain`, `cleanup` | which may go, and how they go |
 
@@ -61,6 +62,7 @@ mod load;
 mod lock;
 mod manifest;
 mod name;
+mod organization;
 mod part;
 mod plan;
 mod progress;
@@ -89,6 +91,11 @@ pub use manifest::{
     AppliedMigration, DatabaseInfo, Encryption, FORMAT, Manifest, Part, Seal, Sequence, TableData,
 };
 pub use name::BackupName;
+pub use organization::{
+    ARCHIVE_FORMAT, Destination, ExportOrganization, Exported, GROWING, ImportOrganization, Named,
+    OrganizationRestored, Output, Overwrite, Problem, RULES, RestoreOrganization, Rule, SECRETS,
+    TableChanges, export_organization, import_organization, restore_organization, rule,
+};
 pub use plan::{EXCEPTIONS, Plan, Table};
 pub use progress::{Progress, Stage, Tell, silent};
 pub use rekey::rekey;

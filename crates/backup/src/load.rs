@@ -207,6 +207,15 @@ impl Worker {
 /// that is cut off is made anew.
 async fn become_owner(client: &Client) -> Result<()> {
     settle(client, Settle::Session).await?;
+    set_owner(client).await?;
+    // Nobody else is here: whoever waits for a lock waits for one of us, who works on a large table.
+    let sql =
+        "SET synchronous_commit = off; SET maintenance_work_mem = '128MB'; SET lock_timeout = 0";
+    client.batch_execute(sql).await.map_err(Error::database("becoming the owner of the tables"))
+}
+
+/// Acts as the owner of the tables from now on, if there are any.
+pub(crate) async fn set_owner(client: &Client) -> Result<()> {
     let doing = "becoming the owner of the tables";
     let owner = "SELECT pg_get_userbyid(relowner)::text FROM pg_class
         WHERE oid = to_regclass('public.organizations')";
@@ -216,8 +225,5 @@ async fn become_owner(client: &Client) -> Result<()> {
         let sql = format!("SET ROLE {}", ident(&owner));
         client.batch_execute(&sql).await.map_err(Error::database(doing))?;
     }
-    // Nobody else is here: whoever waits for a lock waits for one of us, who works on a large table.
-    let sql =
-        "SET synchronous_commit = off; SET maintenance_work_mem = '128MB'; SET lock_timeout = 0";
-    client.batch_execute(sql).await.map_err(Error::database(doing))
+    Ok(())
 }

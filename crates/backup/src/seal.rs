@@ -61,6 +61,16 @@ impl Recipients {
         self.0.iter().map(ToString::to_string).collect()
     }
 
+    /// Returns a writer that encrypts to them; that does not where there are none.
+    pub(crate) fn seal<W: Write>(&self, output: W) -> io::Result<Sealed<W>> {
+        if self.0.is_empty() {
+            return Ok(Sealed::Plain(output));
+        }
+        let recipients = self.0.iter().map(|recipient| recipient as &dyn age::Recipient);
+        let encryptor = Encryptor::with_recipients(recipients).map_err(io::Error::other)?;
+        encryptor.wrap_output(output).map(Sealed::Encrypted)
+    }
+
     fn encrypt(&self, text: &str) -> io::Result<Vec<u8>> {
         let recipients = self.0.iter().map(|recipient| recipient as &dyn age::Recipient);
         let encryptor = Encryptor::with_recipients(recipients).map_err(io::Error::other)?;
@@ -99,6 +109,16 @@ impl Identities {
             identities.push(identity);
         }
         Ok(Self(identities))
+    }
+
+    /// Returns a reader of what was encrypted to one of them; none when it was to none.
+    pub(crate) fn open<R: Read>(&self, input: R) -> io::Result<Option<impl Read + use<R>>> {
+        let decryptor = Decryptor::new(input).map_err(io::Error::other)?;
+        match decryptor.decrypt(self.0.iter().map(|identity| identity as &dyn age::Identity)) {
+            Ok(plain) => Ok(Some(plain)),
+            Err(age::DecryptError::NoMatchingKeys) => Ok(None),
+            Err(error) => Err(io::Error::other(error)),
+        }
     }
 }
 

@@ -7,11 +7,17 @@
     reason = "in a test they are how a promise is found broken"
 )]
 
+mod archive;
 mod by_hand;
 mod cleanup;
 mod damage;
 mod faults;
 mod faulty;
+mod organization;
+mod organization_credentials;
+mod organization_older;
+mod organization_refusals;
+mod organizations;
 mod postgres;
 mod refusals;
 mod round_trip;

@@ -148,12 +148,20 @@ impl Postgres {
 
     /// Makes a migrated database with rows in every table.
     pub(crate) async fn filled(&self, scale: u32, width: u32) -> String {
+        self.filled_for(5, scale, width).await
+    }
+
+    /// Makes a migrated database with rows of so many organizations in every table. The fifth is
+    /// deleted.
+    pub(crate) async fn filled_for(&self, organizations: u32, scale: u32, width: u32) -> String {
         let name = self.empty().await;
         let database =
             brownie_migration::Database::new(self.url("postgres", &name), Duration::from_secs(10));
         brownie_migration::apply(&database).await.unwrap();
         let client = self.connect(&name).await;
-        let settings = format!("SET test.scale = {scale}; SET test.width = {width}");
+        let settings = format!(
+            "SET test.organizations = {organizations}; SET test.scale = {scale}; SET test.width = {width}"
+        );
         client.batch_execute(&settings).await.unwrap();
         client.batch_execute(include_str!("rows.sql")).await.unwrap();
         name

@@ -1,5 +1,6 @@
 -- Rows in every table, for a few organizations, with what texts and numbers can be awkward with.
--- $1-like settings: test.scale multiplies the number of rows, test.width the length of texts.
+-- Settings: test.scale multiplies the number of rows, test.width the length of texts; test.organizations
+-- says how many organizations there are, 5 unless set.
 DO $$
 DECLARE
     scale integer := current_setting('test.scale')::integer;
@@ -11,7 +12,7 @@ BEGIN
         make_partition('outbox', '2026-10-01');
     CREATE TEMPORARY TABLE orgs AS
         SELECT n, ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid AS id
-        FROM generate_series(1, 5) AS n;
+        FROM generate_series(1, coalesce(nullif(current_setting('test.organizations', true), ''), '5')::integer) AS n;
     -- An id of a moment within the last four months.
     CREATE FUNCTION pg_temp.new_id(n bigint) RETURNS uuid LANGUAGE sql AS $f$
         SELECT (lpad(to_hex((extract(epoch FROM timestamptz '2026-08-01 00:00Z') * 1000)::bigint
