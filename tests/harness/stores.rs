@@ -79,8 +79,8 @@ impl ObjectStore {
                 let weed = format!(
                     "{stores}/weed server -ip=127.0.0.1 -ip.bind=127.0.0.1 -dir=data \
                      -master.port={master} -volume.port={volume} -filer -filer.port={behind} \
-                     -s3 -s3.port={port} -s3.config=s3.json -volume.max=0 \
-                     -master.volumeSizeLimitMB=256"
+                     -s3 -s3.port={port} -s3.port.iceberg=0 -s3.port.lance=0 -s3.config=s3.json \
+                     -volume.max=0 -master.volumeSizeLimitMB=256 -master.telemetry=false"
                 );
                 [weed, "true".to_owned()]
             }
@@ -197,6 +197,12 @@ impl Drop for ObjectStore {
     fn drop(&mut self) {
         drop(self.keeper.stdin.take());
         let _ = self.keeper.wait();
+        // SeaweedFS leaves its sockets there, whatever its directory is.
+        for port in self.port + 9_997..=self.port + 10_000 {
+            for part in ["filer", "master", "s3", "volume"] {
+                let _ = fs::remove_file(format!("/tmp/seaweedfs-{part}-grpc-{port}.sock"));
+            }
+        }
     }
 }
 

@@ -89,7 +89,10 @@ impl Worker {
     }
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).stdin(Stdio::null()).output().unwrap()
+        let begun = Instant::now();
+        let output = self.command(arguments).stdin(Stdio::null()).output().unwrap();
+        eprintln!("{:4} ms: {arguments:?}", begun.elapsed().as_millis());
+        output
     }
 
     /// Begins, and does not wait.
