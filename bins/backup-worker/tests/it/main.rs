@@ -8,6 +8,7 @@
 
 mod damage;
 mod kills;
+mod large;
 mod outages;
 mod providers;
 mod proxy;
