@@ -1,6 +1,9 @@
 //! Each provider, by a server that speaks its protocol.
 
-use std::{thread, time::Duration};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 
@@ -14,7 +17,9 @@ use crate::{
 async fn walk(pg: &Postgres, database: &str, worker: &Worker, tells_uploads: bool) {
     let before = inside(pg, database).await;
     assert_eq!(worker.run(&["status"]).status.code(), Some(3), "there is none yet");
+    let begun = Instant::now();
     let made = worker.json(&["backup", "--name", "first"]);
+    let whole = begun.elapsed();
     assert_eq!(made["verified"], true, "{made}");
     let status = worker.json(&["status"]);
     assert_eq!((&status["backups"], &status["encrypted"]), (&json!(1), &json!(true)));
@@ -24,7 +29,7 @@ async fn walk(pg: &Postgres, database: &str, worker: &Worker, tells_uploads: boo
     assert_eq!(inside(pg, "beside").await, before);
 
     // A run that is killed while it uploads leaves objects, and uploads that nobody ends.
-    let found = left_over(worker, tells_uploads);
+    let found = left_over(worker, whole, tells_uploads);
     assert_eq!(worker.names(), ["first"]);
     let young = worker.json(&["cleanup"]);
     assert_eq!((&young["orphans"], &young["uploads"]), (&json!([]), &json!([])), "{young}");
@@ -51,11 +56,12 @@ async fn walk(pg: &Postgres, database: &str, worker: &Worker, tells_uploads: boo
     assert_eq!((&nothing["orphans"], &nothing["uploads"]), (&json!([]), &json!([])));
 }
 
-/// Kills runs until one has left something, and returns what.
-fn left_over(worker: &Worker, tells_uploads: bool) -> Value {
-    for delay in (100..).step_by(50).take(60) {
+/// Kills runs, each after more of the time that a whole one takes, until one has left something, and
+/// returns what.
+fn left_over(worker: &Worker, whole: Duration, tells_uploads: bool) -> Value {
+    for part in 1..=30_u32 {
         let mut run = worker.spawn(&["backup", "--name", "killed"]);
-        thread::sleep(Duration::from_millis(delay));
+        thread::sleep(whole * part / 30);
         run.kill().unwrap();
         run.wait().unwrap();
         let found = worker.json(&["cleanup", "--dry-run", "--orphans-older-than", "0m"]);
@@ -63,7 +69,7 @@ fn left_over(worker: &Worker, tells_uploads: bool) -> Value {
         if is_there("orphans") && (is_there("uploads") || !tells_uploads) {
             return found;
         }
-        assert_eq!(worker.names(), ["first"], "it was done before it was killed after {delay} ms");
+        assert_eq!(worker.names(), ["first"], "it was done before it was killed");
     }
     panic!("no run was killed in the middle")
 }
