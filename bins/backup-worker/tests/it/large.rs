@@ -1,10 +1,12 @@
 //! Two gigabytes on each provider, while 200 writes a second go on. Not part of any other run:
 //!
 //! ```sh
-//! cargo test --release -p brownie-backup-worker --test it -- --ignored --nocapture --test-threads 1 large::
+//! cargo build --release -p brownie-backup-worker
+//! BROWNIE_TEST_BACKUP=$PWD/target/release/brownie-backup cargo test -p brownie-backup-worker --test it -- \
+//!   --ignored --nocapture --test-threads 1 large::
 //! ```
 //!
-//! `BROWNIE_TEST_MB` says otherwise how many megabytes.
+//! `BROWNIE_TEST_MB` says otherwise how many megabytes of rows, as text.
 
 use std::{
     fs,

@@ -1,7 +1,7 @@
 //! What the tests have in common.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::OnceLock,
     thread,
@@ -26,6 +26,17 @@ pub(crate) fn keys() -> &'static (String, String) {
 #[expect(clippy::disallowed_methods, reason = "the tests' own setting")]
 pub(crate) fn is_long() -> bool {
     std::env::var_os("BROWNIE_TEST_LONG").is_some()
+}
+
+/// Returns the program: the one that was built with these tests, unless `BROWNIE_TEST_BACKUP` names another,
+/// such as that of a release, which is ten times as fast.
+fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        #[expect(clippy::disallowed_methods, reason = "the tests' own setting")]
+        let other = std::env::var_os("BROWNIE_TEST_BACKUP");
+        other.map_or_else(|| env!("CARGO_BIN_EXE_brownie-backup").into(), PathBuf::from)
+    })
 }
 
 /// The program with its variables, and no others.
@@ -65,7 +76,7 @@ impl Worker {
     }
 
     /// Where a directory's backups are.
-    pub(crate) fn directory(&self) -> std::path::PathBuf {
+    pub(crate) fn directory(&self) -> PathBuf {
         self.dir.path().join("backups")
     }
 
@@ -82,7 +93,7 @@ impl Worker {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_brownie-backup")));
+        let mut command = Command::new(program());
         command.arg("--json").args(arguments).current_dir(self.dir.path());
         command.env_clear().envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
