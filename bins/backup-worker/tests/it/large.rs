@@ -42,7 +42,10 @@ async fn ground() -> &'static Ground {
             let pg = Postgres::newest();
             let database = pg.filled(1, 1).await;
             let client = pg.connect(&database).await;
-            client.batch_execute("DELETE FROM audit_log").await.unwrap();
+            client
+                .batch_execute("TRUNCATE organizations, audit_log, outbox, stats CASCADE")
+                .await
+                .unwrap();
             let begun = Instant::now();
             client.batch_execute(&format!("SET test.megabytes = {megabytes}")).await.unwrap();
             client.batch_execute(include_str!("large.sql")).await.unwrap();

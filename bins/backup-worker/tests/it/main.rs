@@ -10,6 +10,7 @@ mod damage;
 mod kills;
 mod large;
 mod outages;
+mod papers;
 mod providers;
 mod proxy;
 mod settings;

@@ -52,7 +52,7 @@ pub async fn open(settings: &BackupProvider) -> Result<Store> {
     let (asked, _) = build(AT_FIRST)?;
     let (objects, uploads) = build(THEN)?;
     let mut first = asked.list(Some(&prefix)).try_next().await;
-    if first.as_ref().is_err_and(is_unwell) {
+    if first.as_ref().is_err_and(|error| is_unwell(error) && !is_missing(error)) {
         first = objects.list(Some(&prefix)).try_next().await;
     }
     if let Err(error) = first {
