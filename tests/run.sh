@@ -4,7 +4,8 @@
 #   tests/run.sh             everything; the store suite on PostgreSQL 15, on 18, and embedded
 #   tests/run.sh --long      the long runs: kills by the thirty, ten thousand cuts, a minute of events,
 #                            an upgrade of two million rows, ten minutes of certificates that live for
-#                            one (half an hour)
+#                            one; backups and restores killed by the thirty, and stores that are away for
+#                            a minute (three quarters of an hour)
 #   tests/run.sh --failover  a Patroni cluster that loses its leader ten times (six minutes)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,6 +17,8 @@ case "${1:-}" in
   --long)
     BROWNIE_TEST_LONG=yes cargo test --locked -p brownie-tests --test it -- \
       --test-threads 1 --nocapture durability:: cuts:: store::events::each_reader migrator::a_killed migrator::traffic mtls::rotation clients::a_fuzzer
+    BROWNIE_TEST_LONG=yes cargo test --locked -p brownie-backup-worker --test it -- \
+      --test-threads 2 kills:: outages::
     exit ;;
   --failover)
     tests/parts/install-failover.sh

@@ -5,10 +5,12 @@ use std::{fs, io, process::ExitCode, sync::Arc};
 use anyhow::{Context, bail};
 use brownie_backup::{
     BackupName, Create, Entry, Fate, Identities, Manifest, Read, Recipients, Replace, Restore,
-    SigningKey, Store, Target, cleanup, create, delete, drill, list, rekey, restore, verify,
+    SigningKey, Store, Target, cleanup_older_than, create, delete, drill, list, rekey, restore,
+    verify,
 };
 use brownie_config::BackupSettings;
 use brownie_domain::{RandomIds, SystemClock};
+use chrono::TimeDelta;
 use clap::Subcommand;
 
 use crate::{
@@ -78,9 +80,13 @@ pub(crate) enum Command {
         /// Which.
         name: BackupName,
     },
-    /// Remove the backups that nobody wants to keep, and what runs that died left. The newest that was
-    /// verified always stays.
+    /// Remove the backups that nobody wants to keep, and what runs that died left, uploads that were not
+    /// ended included. The newest that was verified always stays.
     Cleanup {
+        /// How old must be what runs that died left: 24h, 30m. Less than a day is for when no backup of
+        /// any database goes to the same place right now.
+        #[arg(long, value_name = "AGE", value_parser = crate::args::age, default_value = "24h")]
+        orphans_older_than: TimeDelta,
         /// Only say what would be removed.
         #[arg(long)]
         dry_run: bool,
@@ -104,7 +110,8 @@ pub(crate) enum Keys {
 
 /// What all commands need.
 pub(crate) struct Worker {
-    pub(crate) way: Arc<Way>,
+    /// To the database, for those that connect to one.
+    pub(crate) way: Option<Arc<Way>>,
     pub(crate) store: Store,
     pub(crate) settings: BackupSettings,
     pub(crate) json: bool,
@@ -133,21 +140,30 @@ impl Worker {
                 if confirm.is_some() && !force {
                     bail!("--confirm goes with --force, or with --org");
                 }
-                let target = target_db.unwrap_or_else(|| self.way.database().to_owned());
+                let target = match target_db {
+                    Some(target) => target,
+                    None => self.way()?.database().to_owned(),
+                };
                 self.restore(&name, &target, force, confirm, to_head).await
             }
             Command::Export(args) => self.export(args).await,
             Command::Import(args) => self.import(args).await,
             Command::Delete { name } => {
-                delete(&*self.way, &self.store, &name).await?;
+                delete(&**self.way()?, &self.store, &name).await?;
                 self.say(&serde_json::json!({"deleted": name}), &format!("deleted {name}"));
                 Ok(ExitCode::SUCCESS)
             }
-            Command::Cleanup { dry_run } => self.cleanup(dry_run).await,
+            Command::Cleanup { orphans_older_than, dry_run } => {
+                self.cleanup(orphans_older_than, dry_run).await
+            }
             // It runs before anything is opened.
             Command::Doctor(_) => Ok(ExitCode::SUCCESS),
             Command::Keys(Keys::Rotate { name }) => self.rotate(name).await,
         }
+    }
+
+    pub(crate) fn way(&self) -> anyhow::Result<&Arc<Way>> {
+        self.way.as_ref().context("this command was not thought to need a database")
     }
 
     pub(crate) fn say(&self, json: &serde_json::Value, sentence: &str) {
@@ -203,7 +219,7 @@ impl Worker {
                 ..Create::default()
             };
             let (clock, ids) = (Arc::new(SystemClock), Arc::new(RandomIds));
-            create(Arc::clone(&self.way) as _, &self.store, clock, ids, how).await?
+            create(Arc::clone(self.way()?) as _, &self.store, clock, ids, how).await?
         };
         if verified || self.settings.verify {
             self.verify(&manifest.name).await.with_context(|| {
@@ -282,7 +298,7 @@ impl Worker {
         let progress = Progress::new();
         let (clock, ids) = (Arc::new(SystemClock), Arc::new(RandomIds));
         let how = self.read(&progress)?;
-        let drilled = drill(&self.way.cluster(), &self.store, &name, clock, ids, how).await?;
+        let drilled = drill(&self.way()?.cluster(), &self.store, &name, clock, ids, how).await?;
         drop(progress);
         let seconds = drilled.recovery_time.as_secs_f64();
         self.say(
@@ -316,7 +332,7 @@ impl Worker {
         let how = Restore { read: self.read(&progress)?, target, replace, to_head };
         let target = how.target.clone();
         let (clock, ids) = (Arc::new(SystemClock), Arc::new(RandomIds));
-        let restored = restore(&self.way.cluster(), &self.store, name, clock, ids, how).await?;
+        let restored = restore(&self.way()?.cluster(), &self.store, name, clock, ids, how).await?;
         drop(progress);
         let seconds = restored.took.as_secs_f64();
         let target = target.as_str();
@@ -330,10 +346,11 @@ impl Worker {
         Ok(ExitCode::SUCCESS)
     }
 
-    async fn cleanup(&self, dry_run: bool) -> anyhow::Result<ExitCode> {
+    async fn cleanup(&self, age: TimeDelta, dry_run: bool) -> anyhow::Result<ExitCode> {
         let (policy, key) = (self.settings.retention.into(), self.signing_key()?);
+        let (way, clock, key) = (&**self.way()?, &SystemClock, key.as_ref());
         let cleaned =
-            cleanup(&*self.way, &self.store, &SystemClock, &policy, key.as_ref(), dry_run).await?;
+            cleanup_older_than(way, &self.store, clock, &policy, key, dry_run, age).await?;
         let removed: Vec<String> = cleaned
             .decisions
             .iter()
@@ -343,7 +360,7 @@ impl Worker {
         let unreadable: Vec<String> = cleaned.unreadable.iter().map(ToString::to_string).collect();
         if self.json {
             let report = serde_json::json!({"dry_run": dry_run, "removed": removed,
-                "unreadable": unreadable, "orphans": cleaned.orphans});
+                "unreadable": unreadable, "orphans": cleaned.orphans, "uploads": cleaned.uploads});
             println!("{report}");
         } else {
             let verb = if dry_run { "would remove" } else { "removed" };
@@ -351,6 +368,7 @@ impl Worker {
                 println!("{verb} {name}");
             }
             println!("{verb} {} objects that belong to no backup", cleaned.orphans.len());
+            println!("{verb} {} uploads that were not ended", cleaned.uploads.len());
             for name in &unreadable {
                 println!("cannot be read, and was left: {name}");
             }

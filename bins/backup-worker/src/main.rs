@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 usage or settings that cannot be used, 3 a check found something.
 
+mod args;
 mod commands;
 mod doctor;
 mod organization;
@@ -13,7 +14,7 @@ use std::{process::ExitCode, sync::Arc};
 
 use brownie_backup::provider;
 use brownie_certs::Keeper;
-use brownie_config::{BackupSettings, CertSettings, DatabaseSettings, LogSettings, Reader};
+use brownie_config::{BackupSettings, CertSettings, LogSettings, Reader};
 use brownie_domain::SystemClock;
 use brownie_logging::Options;
 use clap::Parser;
@@ -44,10 +45,14 @@ async fn main() -> ExitCode {
         doctor.run(args.json).await;
     }
     let mut reader = Reader::from_process();
-    let database = DatabaseSettings::read(&mut reader, "brownie-backup");
-    let certs = CertSettings::read(&mut reader, "brownie-backup");
+    // What looks at the store alone runs where no database is known.
+    let database = args.command.needs_database().then(|| {
+        let database = BackupSettings::database(&mut reader, "brownie-backup");
+        (database, CertSettings::read(&mut reader, "brownie-backup"))
+    });
     let settings = BackupSettings::read(&mut reader);
     let log = LogSettings::read(&mut reader, false);
+    let unknown = reader.unknown();
     if let Err(problems) = reader.finish() {
         eprintln!("brownie-backup: {problems}");
         return ExitCode::from(2);
@@ -60,9 +65,17 @@ async fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    for name in unknown {
+        tracing::warn!(name, "nothing reads this variable; is it misspelt?");
+    }
     let outcome = async {
-        let keeper = Keeper::for_database(&database, &certs, Arc::new(SystemClock)).await?;
-        let way = Arc::new(Way::new(&database, keeper.map(Arc::new))?);
+        let way = match &database {
+            Some((database, certs)) => {
+                let keeper = Keeper::for_database(database, certs, Arc::new(SystemClock)).await?;
+                Some(Arc::new(Way::new(database, keeper.map(Arc::new))?))
+            }
+            None => None,
+        };
         let store = provider::open(&settings.provider).await?;
         Worker { way, store, settings, json: args.json }.run(args.command).await
     };

@@ -92,12 +92,12 @@ impl Worker {
         let how = RestoreOrganization {
             read: self.read(&progress)?,
             organization,
-            database: self.way.database().to_owned(),
+            database: self.way()?.database().to_owned(),
             into,
             dry_run: args.dry_run,
         };
         let (clock, ids) = (Arc::new(SystemClock), Arc::new(RandomIds));
-        let cluster = self.way.cluster();
+        let cluster = self.way()?.cluster();
         let done = restore_organization(&cluster, &self.store, &name, clock, ids, how).await?;
         drop(progress);
         self.tell_restored(&done, name.as_str(), args.dry_run);
@@ -118,7 +118,7 @@ impl Worker {
         let progress = Progress::new();
         let how = ExportOrganization {
             organization: args.org,
-            database: self.way.database().to_owned(),
+            database: self.way()?.database().to_owned(),
             output,
             recipients: Recipients::parse(&self.settings.recipients)?,
             signing_key: self.signing_key()?,
@@ -126,7 +126,7 @@ impl Worker {
             tell: progress.tell(),
         };
         let is_encrypted = !how.recipients.is_empty();
-        let exported = export_organization(&*self.way, &SystemClock, &RandomIds, how).await?;
+        let exported = export_organization(&**self.way()?, &SystemClock, &RandomIds, how).await?;
         drop(progress);
         let rows: u64 = exported.tables.iter().map(|(_, rows)| rows).sum();
         let (slug, file) = (&exported.slug, args.out.display());
@@ -157,12 +157,12 @@ impl Worker {
         let how = ImportOrganization {
             file: args.file,
             read: self.read(&progress)?,
-            database: self.way.database().to_owned(),
+            database: self.way()?.database().to_owned(),
             into: args.into,
             dry_run: args.dry_run,
         };
         let (clock, ids) = (Arc::new(SystemClock), Arc::new(RandomIds));
-        let done = import_organization(&self.way.cluster(), clock, ids, how).await?;
+        let done = import_organization(&self.way()?.cluster(), clock, ids, how).await?;
         drop(progress);
         self.tell_restored(&done, &from, args.dry_run);
         Ok(ExitCode::SUCCESS)

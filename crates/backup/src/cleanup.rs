@@ -1,6 +1,6 @@
 //! Removes backups: those that may go, those that somebody names, and what runs left behind that died.
 
-use std::{fs, path::Path, time::UNIX_EPOCH};
+use std::{error::Error as _, fs, path::Path, time::UNIX_EPOCH};
 
 use brownie_domain::{Clock, Timestamp};
 use chrono::TimeDelta;
@@ -10,10 +10,12 @@ use crate::{
     BackupName, Decision, Dial, Error, Fate, Known, Policy, Result, SigningKey, Store,
     list::{self, list},
     lock::{Lock, Work},
-    manifest, retain,
+    manifest,
+    provider::Unfinished,
+    retain,
 };
 
-/// How old must be what belongs to no backup. Longer than any run.
+/// How old must be what belongs to no backup, unless somebody says otherwise. Longer than any run.
 const ORPHAN: TimeDelta = TimeDelta::days(1);
 /// How far our clock and the store's may differ.
 const SKEW: TimeDelta = TimeDelta::minutes(5);
@@ -29,6 +31,8 @@ pub struct Cleaned {
     pub unreadable: Vec<BackupName>,
     /// Objects that belonged to no backup.
     pub orphans: Vec<String>,
+    /// Objects whose upload was begun and not ended, where the store tells: S3 and Google's.
+    pub uploads: Vec<String>,
 }
 
 /// Removes what the policy does not want, and what belongs to no backup and is a day old. With
@@ -44,6 +48,24 @@ pub async fn cleanup(
     policy: &Policy,
     key: Option<&SigningKey>,
     dry_run: bool,
+) -> Result<Cleaned> {
+    cleanup_older_than(dial, store, clock, policy, key, dry_run, ORPHAN).await
+}
+
+/// As [`cleanup()`], for somebody who knows how old must be what belongs to no backup, so that it is not
+/// of a run that goes on: one of this database would be noticed, one of another that has its backups in
+/// the same place would not.
+///
+/// # Errors
+/// As [`cleanup()`].
+pub async fn cleanup_older_than(
+    dial: &dyn Dial,
+    store: &Store,
+    clock: &dyn Clock,
+    policy: &Policy,
+    key: Option<&SigningKey>,
+    dry_run: bool,
+    age: TimeDelta,
 ) -> Result<Cleaned> {
     let _lock = Lock::take(dial, None, Work::Backup).await?;
     let now = clock.now();
@@ -74,10 +96,12 @@ pub async fn cleanup(
     cleaned.decisions = retain::plan(&history, now, policy);
     for (object, meta) in objects {
         let unreadable = cleaned.unreadable.iter().map(BackupName::as_str);
-        if is_orphan(&object, meta.last_modified, now, &ids, unreadable) {
+        if is_orphan(&object, (meta.last_modified, now, age), &ids, unreadable) {
             cleaned.orphans.push(object);
         }
     }
+    let uploads = stale_uploads(store, now, age).await;
+    cleaned.uploads = uploads.iter().map(|(object, _)| object.clone()).collect();
     if dry_run {
         return Ok(cleaned);
     }
@@ -87,8 +111,11 @@ pub async fn cleanup(
     for object in &cleaned.orphans {
         store.delete(object).await?;
     }
+    for (object, upload) in &uploads {
+        store.abort(object, upload).await?;
+    }
     if let Some(root) = store.root() {
-        sweep(root, now);
+        sweep(root, now, age);
     }
     Ok(cleaned)
 }
@@ -119,15 +146,14 @@ async fn remove(store: &Store, name: &BackupName) -> Result<()> {
 /// was removed.
 fn is_orphan<'a>(
     object: &str,
-    stored_at: Timestamp,
-    now: Timestamp,
+    (stored_at, now, age): (Timestamp, Timestamp, TimeDelta),
     ids: &[(String, Uuid)],
     mut unreadable: impl Iterator<Item = &'a str>,
 ) -> bool {
     let Some((name, rest)) = object.split_once('/') else { return false };
     if name.parse::<BackupName>().is_err()
         || unreadable.any(|unreadable| unreadable == name)
-        || now - stored_at < ORPHAN
+        || now - stored_at < age
     {
         return false;
     }
@@ -136,12 +162,33 @@ fn is_orphan<'a>(
         None => rest == list::MARK_FILE && sealed.is_none(),
         Some((run, _)) => match run.parse::<Uuid>() {
             Ok(run) => {
-                Some(&run) != sealed && began_at(run).is_some_and(|began| now - began >= ORPHAN)
+                Some(&run) != sealed && began_at(run).is_some_and(|began| now - began >= age)
             }
             // Not ours.
             Err(_) => false,
         },
     }
+}
+
+/// Returns uploads of ours that were begun so long ago, by the store's clock and by the run's id, that
+/// nobody will end them. A store that does not say so keeps nothing else from being cleaned.
+async fn stale_uploads(store: &Store, now: Timestamp, age: TimeDelta) -> Vec<(String, Unfinished)> {
+    let mut found = match store.unfinished().await {
+        Ok(found) => found,
+        Err(error) => {
+            tracing::warn!(%error, source = error.source().map(ToString::to_string), "the store does not tell which uploads were not ended; have a rule of its own for incomplete uploads remove them");
+            return Vec::new();
+        }
+    };
+    found.retain(|(object, upload)| {
+        let mut steps = object.split('/');
+        let (name, run) = (steps.next().unwrap_or_default(), steps.next().unwrap_or_default());
+        let run = run.parse::<Uuid>().ok().and_then(began_at);
+        let is_old = |time: Timestamp| now - time >= age;
+        name.parse::<BackupName>().is_ok() && run.is_some_and(is_old) && is_old(upload.begun)
+    });
+    found.sort_by(|(one, _), (other, _)| one.cmp(other));
+    found
 }
 
 /// Returns when a run began, by its id.
@@ -165,14 +212,14 @@ async fn judge_clock(store: &Store, now: Timestamp) -> Result<()> {
     }
 }
 
-/// Removes files that a directory's writers left half-written, `<file>#<number>`, and are a day old:
-/// they are in no list. What cannot be removed is left for the next time.
-fn sweep(directory: &Path, now: Timestamp) {
+/// Removes files that a directory's writers left half-written, `<file>#<number>`, and are old: they are in
+/// no list. What cannot be removed is left for the next time.
+fn sweep(directory: &Path, now: Timestamp, age: TimeDelta) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let (path, name) = (entry.path(), entry.file_name());
         let Ok(meta) = entry.metadata() else { continue };
         if meta.is_dir() {
-            sweep(&path, now);
+            sweep(&path, now, age);
             // Only if it is empty.
             let _ = fs::remove_dir(&path);
             continue;
@@ -184,7 +231,7 @@ fn sweep(directory: &Path, now: Timestamp) {
         let changed = meta.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         let changed = changed.and_then(|since| TimeDelta::from_std(since).ok());
         let changed = changed.map(|since| Timestamp::UNIX_EPOCH + since);
-        if is_half && changed.is_some_and(|changed| now - changed >= ORPHAN) {
+        if is_half && changed.is_some_and(|changed| now - changed >= age) {
             tracing::info!(path = %path.display(), "removing what was left half-written");
             let _ = fs::remove_file(&path);
         }

@@ -20,6 +20,9 @@ use crate::{
     task::{uncut, unless_cancelled},
 };
 
+/// How long a run that failed tries to remove what it stored: the store may be what failed.
+const TIDYING: Duration = Duration::from_secs(20);
+
 /// What a backup is made with.
 #[derive(Clone)]
 pub struct Create {
@@ -129,9 +132,10 @@ impl Run {
         let snapshot = unless_cancelled(&self.cancel, taking).await?;
         let created_at = self.clock.now();
         let name = self.how.name.clone().unwrap_or_else(|| BackupName::at(created_at));
-        list::judge_clock(&self.store, created_at).await?;
+        let cancel = &self.cancel;
+        unless_cancelled(cancel, list::judge_clock(&self.store, created_at)).await?;
         let object = format!("{name}/{}", manifest::FILE);
-        if self.store.read(&object).await?.is_some() {
+        if unless_cancelled(cancel, self.store.read(&object)).await?.is_some() {
             return Err(Error::Exists { name: name.to_string() });
         }
         let id = self.ids.next(created_at);
@@ -153,7 +157,7 @@ impl Run {
         let Snapshot { clients, plan, fence, database, migrations, sequences } = snapshot;
         let key = (!self.how.recipients.is_empty()).then(BackupKey::generate);
         let encryption = match &key {
-            Some(key) => Some(self.store_key(key, name, id).await?),
+            Some(key) => Some(unless_cancelled(&self.cancel, self.store_key(key, name, id)).await?),
             None => None,
         };
         let dump = Dump {
@@ -221,7 +225,11 @@ impl Run {
             }
             Ok::<_, Error>(())
         };
-        if let Err(error) = outcome.await {
+        let outcome = match tokio::time::timeout(TIDYING, outcome).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(Error::TimedOut { after: TIDYING }),
+        };
+        if let Err(error) = outcome {
             tracing::warn!(%directory, %error, "what a failed backup has stored could not be removed; the next clean-up will");
         }
     }

@@ -290,6 +290,11 @@ pub(crate) fn is_missing(error: &object_store::Error) -> bool {
         || mentions(error, &["status code: 404", "NoSuchBucket", "no bucket named"])
 }
 
+/// Tells whether a store is there, and says that it cannot answer for now.
+pub(crate) fn is_unwell(error: &object_store::Error) -> bool {
+    mentions(error, &["status code: 429", "status code: 5"])
+}
+
 /// Tells whether a disk is full, or a quota used up.
 fn has_no_room(error: &object_store::Error) -> bool {
     let mut source: Option<&(dyn StdError + 'static)> = Some(error);

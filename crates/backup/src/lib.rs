@@ -14,8 +14,9 @@
 //! <prefix>/<name>/<run>/<table>-<number>.copy.zst.age        rows, as COPY writes them
 //! ```
 //!
-//! A run that fails removes what it stored; of one that died, [`cleanup()`] does, a day later. What
-//! stores keep of uploads that were never ended, their own rule for incomplete uploads must remove.
+//! A run that fails removes what it stored; of one that died, [`cleanup()`] does, a day later, and ends
+//! the uploads that it had begun, where the store tells of them (S3 and Google's; Azure forgets them
+//! after a week by itself).
 //!
 //! # What it stands against
 //!
@@ -79,7 +80,7 @@ mod task;
 mod upload;
 mod verify;
 
-pub use cleanup::{Cleaned, cleanup, delete};
+pub use cleanup::{Cleaned, cleanup, cleanup_older_than, delete};
 pub use create::{Create, create};
 pub use digest::Hash;
 pub use drill::{Drilled, drill};

@@ -10,7 +10,10 @@ use object_store::{
 };
 use tokio::sync::mpsc;
 
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    provider::{Unfinished, Uploads},
+};
 
 /// The largest document that is read into memory: a manifest of a hundred thousand parts.
 const DOCUMENT: u64 = 64 << 20;
@@ -54,18 +57,43 @@ pub struct Store {
     provider: Provider,
     /// Where a directory is.
     root: Option<PathBuf>,
+    /// Who tells of uploads that were not ended.
+    uploads: Option<Arc<dyn Uploads>>,
 }
 
 impl Store {
     /// Returns a store of backups below a prefix. [`crate::provider::open`] makes one by settings.
     pub fn new(objects: Arc<dyn ObjectStore>, prefix: Path, provider: Provider) -> Self {
-        Self { objects, prefix, provider, root: None }
+        Self { objects, prefix, provider, root: None, uploads: None }
     }
 
     /// Says where the files of a directory are.
     pub(crate) fn in_directory(mut self, root: PathBuf) -> Self {
         self.root = Some(root);
         self
+    }
+
+    /// Says who tells of uploads that were not ended.
+    pub(crate) fn with_uploads(mut self, uploads: Option<Arc<dyn Uploads>>) -> Self {
+        self.uploads = uploads;
+        self
+    }
+
+    /// Lists uploads that were not ended, each with its key below the prefix; none where the store
+    /// cannot tell.
+    pub(crate) async fn unfinished(&self) -> Result<Vec<(String, Unfinished)>> {
+        let Some(uploads) = &self.uploads else { return Ok(Vec::new()) };
+        let found = uploads.list(&self.prefix).await;
+        let found = found.map_err(|error| Error::store("listing", "unfinished uploads", error))?;
+        let keyed = |it: Unfinished| self.key(&it.path).map(|key| (key, it));
+        Ok(found.into_iter().filter_map(keyed).collect())
+    }
+
+    /// Ends an upload, and has its parts removed.
+    pub(crate) async fn abort(&self, key: &str, upload: &Unfinished) -> Result<()> {
+        let Some(uploads) = &self.uploads else { return Ok(()) };
+        let failed = |error| Error::store("deleting the unfinished upload of", key, error);
+        uploads.abort(upload).await.map_err(failed)
     }
 
     /// Returns where the files of a directory are.

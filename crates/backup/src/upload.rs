@@ -1,14 +1,20 @@
 //! Uploads of which nothing is left when they fail.
 
+use std::time::Duration;
+
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use object_store::{MultipartUpload, ObjectStoreExt, PutPayload};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Error, Result, Store, part::Chunk};
+use crate::{Error, Result, Store, part::Chunk, task::unless_cancelled};
 
 /// How many chunks of one object are on their way at once.
 const AT_ONCE: usize = 2;
+
+/// How long an upload that failed is tried to be called off: the store may be what failed.
+const ABORTING: Duration = Duration::from_secs(10);
+const LEFT: &str = "an upload that failed could not be called off; the store may keep its parts until a clean-up, or its own rule for incomplete uploads, removes them";
 
 /// Stores what is received as one object. What fits into one chunk is stored at once; more in the
 /// parts of a multipart upload, which is called off when anything fails, when the sender gives up, or
@@ -32,7 +38,9 @@ pub(crate) async fn upload(
     let first = match first {
         Chunk::Full(bytes) => bytes,
         Chunk::Last(bytes) => {
-            return store.objects().put(&path, bytes.into()).await.map(drop).map_err(failed);
+            let put =
+                async { store.objects().put(&path, bytes.into()).await.map(drop).map_err(failed) };
+            return unless_cancelled(cancel, put).await;
         }
     };
     let mut upload = store.objects().put_multipart(&path).await.map_err(failed)?;
@@ -43,10 +51,12 @@ pub(crate) async fn upload(
             outcome.and_then(|outcome| outcome.map_err(failed))
         }
     };
-    if outcome.is_err()
-        && let Err(error) = upload.abort().await
-    {
-        tracing::warn!(%key, %error, "an upload that failed could not be called off; the store may keep its parts until a rule for incomplete uploads removes them");
+    if outcome.is_err() {
+        match tokio::time::timeout(ABORTING, upload.abort()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%key, %error, "{LEFT}"),
+            Err(_) => tracing::warn!(%key, "{LEFT}"),
+        }
     }
     outcome
 }

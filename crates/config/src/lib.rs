@@ -48,6 +48,7 @@ pub fn all_variables() -> Vec<&'static Variable> {
         tokens::VARIABLES,
         oidc::VARIABLES,
         backup::VARIABLES,
+        backup::OLD_VARIABLES,
     ]
     .into_iter()
     .flatten()

@@ -89,6 +89,21 @@ impl Reader {
         self.lookup(variable).or_else(|| variable.secret.then(file).flatten())
     }
 
+    /// Tells whether a name has a value.
+    pub(crate) fn is_set(&self, name: &str) -> bool {
+        self.values.get(name).is_some_and(|value| !value.is_empty())
+    }
+
+    /// Lets what one variable is set to stand for another, in place of its own value.
+    pub(crate) fn stand_in(&mut self, old: &Variable, new: &str) {
+        for end in ["", "_FILE"] {
+            self.values.remove(&format!("{new}{end}"));
+            if let Some(value) = self.values.get(&format!("{}{end}", old.name)).cloned() {
+                self.values.insert(format!("{new}{end}"), value);
+            }
+        }
+    }
+
     fn lookup(&self, variable: &Variable) -> Option<String> {
         std::iter::once(&variable.name)
             .chain(variable.aliases)

@@ -3,6 +3,7 @@
 mod crypto;
 mod directory;
 mod http;
+mod uploads;
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,16 +13,24 @@ use object_store::{
     BackoffConfig, Error as StoreError, ObjectStore, RetryConfig, aws::AmazonS3Builder,
     azure::MicrosoftAzureBuilder, gcp::GoogleCloudStorageBuilder, path::Path,
 };
+use url::Url;
 
-use crate::{Error, Provider, Result, Store, error::is_missing};
+use crate::{
+    Error, Provider, Result, Store,
+    error::{is_missing, is_unwell},
+};
 use crypto::OpenSsl;
 pub use directory::directory;
 use http::Http;
+use uploads::Xml;
+pub(crate) use uploads::{Unfinished, Uploads};
 
 /// For the first question: whether there is such a bucket, and whether we are let in.
 const AT_FIRST: (usize, Duration) = (3, Duration::from_secs(15));
 /// For everything after it: stores stall, and refuse for a minute, and come back.
 const THEN: (usize, Duration) = (60, Duration::from_mins(4));
+
+const GOOGLE: &str = "https://storage.googleapis.com";
 
 /// Opens the place where backups are kept, and asks it a question, so that what is wrong with it is
 /// known before anything is begun.
@@ -36,12 +45,16 @@ pub async fn open(settings: &BackupProvider) -> Result<Store> {
         BackupProvider::Azure(bucket) => (Provider::Azure, bucket),
     };
     let http = Http::new(bucket)?;
-    let build = |(tries, patience)| build(provider, bucket, http.clone(), retry(tries, patience));
+    let build = |(tries, patience)| build(provider, bucket, &http, retry(tries, patience));
     let prefix = Path::parse(&bucket.prefix).map_err(|error| {
         Error::Settings(format!("the prefix of BACKUP_DESTINATION cannot be used: {error}"))
     })?;
-    let asked = build(AT_FIRST)?;
-    let first = asked.list(Some(&prefix)).try_next().await;
+    let (asked, _) = build(AT_FIRST)?;
+    let (objects, uploads) = build(THEN)?;
+    let mut first = asked.list(Some(&prefix)).try_next().await;
+    if first.as_ref().is_err_and(|error| is_unwell(error) && !is_missing(error)) {
+        first = objects.list(Some(&prefix)).try_next().await;
+    }
     if let Err(error) = first {
         let destination = format!("{provider}:{}/{}", bucket.name, bucket.prefix);
         return Err(if is_missing(&error) {
@@ -50,7 +63,7 @@ pub async fn open(settings: &BackupProvider) -> Result<Store> {
             Error::store("listing", &destination, error)
         });
     }
-    Ok(Store::new(build(THEN)?, prefix, provider))
+    Ok(Store::new(objects, prefix, provider).with_uploads(uploads))
 }
 
 fn retry(tries: usize, patience: Duration) -> RetryConfig {
@@ -65,16 +78,14 @@ fn retry(tries: usize, patience: Duration) -> RetryConfig {
     }
 }
 
-fn build(
-    provider: Provider,
-    bucket: &Bucket,
-    http: Http,
-    retry: RetryConfig,
-) -> Result<Arc<dyn ObjectStore>> {
+/// A store, and who tells of its unfinished uploads, if it can.
+type Built = (Arc<dyn ObjectStore>, Option<Arc<dyn Uploads>>);
+
+fn build(provider: Provider, bucket: &Bucket, http: &Http, retry: RetryConfig) -> Result<Built> {
     let crypto = Arc::new(OpenSsl);
     let is_plain = bucket.endpoint.as_ref().is_some_and(|url| url.starts_with("http://"));
     let keys = bucket.access_key.as_ref().zip(bucket.secret_key.as_ref());
-    let built: Result<Arc<dyn ObjectStore>, StoreError> = match provider {
+    let built: Result<Built, StoreError> = match provider {
         Provider::S3 => {
             // Without keys, what the pod or the instance is: the environment says where to ask.
             let mut store = match keys {
@@ -88,7 +99,7 @@ fn build(
                 .with_region(&bucket.region)
                 .with_allow_http(is_plain)
                 .with_crypto_provider(crypto)
-                .with_http_connector(http)
+                .with_http_connector(http.clone())
                 .with_retry(retry);
             if let Some(token) = &bucket.token {
                 store = store.with_token(token.expose());
@@ -96,7 +107,12 @@ fn build(
             if let Some(endpoint) = &bucket.endpoint {
                 store = store.with_endpoint(endpoint);
             }
-            store.build().map(|store| Arc::new(store) as _)
+            store.build().map(|store| {
+                let store = Arc::new(store);
+                let (http, region) = (http.clone(), bucket.region.clone());
+                let uploads = Xml::S3 { store: Arc::clone(&store), http, region };
+                (store as _, Some(Arc::new(uploads) as _))
+            })
         }
         Provider::Gcs => {
             let mut store = match &bucket.token {
@@ -108,12 +124,20 @@ fn build(
             store = store
                 .with_bucket_name(&bucket.name)
                 .with_crypto_provider(crypto)
-                .with_http_connector(http)
+                .with_http_connector(http.clone())
                 .with_retry(retry);
             if let Some(endpoint) = &bucket.endpoint {
                 store = store.with_base_url(endpoint);
             }
-            store.build().map(|store| Arc::new(store) as _)
+            let url = bucket.endpoint.as_deref().unwrap_or(GOOGLE).trim_end_matches('/');
+            let url = Url::parse(&format!("{url}/{}", bucket.name));
+            store.build().map(|store| {
+                let (store, http) = (Arc::new(store), http.clone());
+                let uploads = url.ok().map(|bucket| {
+                    Arc::new(Xml::Gcs { store: Arc::clone(&store), http, bucket }) as _
+                });
+                (store as _, uploads)
+            })
         }
         Provider::Azure => {
             let mut store = match keys {
@@ -126,12 +150,12 @@ fn build(
                 .with_container_name(&bucket.name)
                 .with_allow_http(is_plain)
                 .with_crypto_provider(crypto)
-                .with_http_connector(http)
+                .with_http_connector(http.clone())
                 .with_retry(retry);
             if let Some(endpoint) = &bucket.endpoint {
                 store = store.with_endpoint(endpoint.clone());
             }
-            store.build().map(|store| Arc::new(store) as _)
+            store.build().map(|store| (Arc::new(store) as _, None))
         }
         Provider::Directory => return Err(Error::Settings("a directory is no bucket".to_owned())),
     };

@@ -109,7 +109,8 @@ impl Postgres {
         ready.status().is_ok_and(|status| status.success())
     }
 
-    fn url(&self, role: &str, database: &str) -> String {
+    /// Returns the URL of a database, for a role.
+    pub(crate) fn url(&self, role: &str, database: &str) -> String {
         format!("postgres://{role}@127.0.0.1:{}/{database}?sslmode=disable", self.port)
     }
 

@@ -1,10 +1,11 @@
 //! Where backups go, how they are sealed, when they are made, and how long they are kept.
 
+mod predecessor;
 mod variables;
 
 use std::{path::PathBuf, time::Duration};
 
-use crate::{Reader, Secret, Variable};
+use crate::{DatabaseSettings, Reader, Secret, Variable};
 pub(crate) use variables::VARIABLES;
 use variables::{
     BACKUP_ACCESS_KEY, BACKUP_AGE_IDENTITY_FILE, BACKUP_AGE_RECIPIENTS, BACKUP_ALLOW_UNENCRYPTED,
@@ -93,7 +94,16 @@ pub struct BackupSettings {
     pub retention: BackupRetention,
 }
 
+/// Variables of the predecessor that have no successor of their own.
+pub(crate) static OLD_VARIABLES: &[Variable] = predecessor::VARIABLES;
+
 impl BackupSettings {
+    /// Reads which database is backed up, for a program that logs in as `role` unless told otherwise:
+    /// as [`DatabaseSettings::read`], and by the predecessor's names.
+    pub fn database(reader: &mut Reader, role: &str) -> DatabaseSettings {
+        predecessor::database(reader, role)
+    }
+
     /// Reads the settings.
     pub fn read(reader: &mut Reader) -> Self {
         let provider = provider(reader);
@@ -116,6 +126,7 @@ impl BackupSettings {
                 monthly: number(reader, &BACKUP_KEEP_MONTHLY),
             },
         };
+        predecessor::judge(reader, !settings.recipients.is_empty());
         if !(1..=64).contains(&settings.jobs) {
             reader.problem(&BACKUP_PARALLEL_JOBS, "must be 1 to 64");
             settings.jobs = 1;
