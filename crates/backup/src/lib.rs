@@ -45,6 +45,7 @@
 //! | `create`, `verify`, `restore`, `drill` | what is done with them |
 //! | `rekey` | who can open one |
 //! | `retain`, `cleanup` | which may go, and how they go |
+//! | `worker` | when they are made, and what operators ask for |
 
 mod cleanup;
 mod create;
@@ -74,6 +75,7 @@ mod store;
 mod task;
 mod upload;
 mod verify;
+mod worker;
 
 pub use cleanup::{Cleaned, cleanup, delete};
 pub use create::{Create, create};
@@ -96,3 +98,4 @@ pub use seal::{Identities, Recipients};
 pub use server::{Dial, Server};
 pub use store::{Provider, Store};
 pub use verify::{Read, verify};
+pub use worker::{Schedule, Setup, Worker, report};
