@@ -67,6 +67,8 @@ pub struct Deps {
     pub ids: Arc<dyn IdSource>,
     /// Which API key a client's certificate stands for, by its CN.
     pub certified: access::Certified,
+    /// Who operates the installation.
+    pub operators: access::Operators,
     /// Tells how the certificates are.
     pub certificates: Certificates,
     /// Judges whether the database's schema can be served.

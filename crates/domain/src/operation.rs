@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Timestamp, kinds::kinds};
+use crate::{Invalid, Timestamp, kinds::kinds};
 
 kinds! {
     /// What an operation does.
@@ -88,6 +88,65 @@ pub struct OperationRequest {
     /// Whether only to say what would be removed.
     #[serde(skip_serializing_if = "is_false")]
     pub dry_run: bool,
+}
+
+impl OperationRequest {
+    /// Judges whether it can be asked of a kind: what that needs is there, and nothing besides.
+    ///
+    /// # Errors
+    /// Names the field, and says what is wrong with it.
+    pub fn judge(&self, kind: OperationKind) -> Result<(), Invalid> {
+        use OperationKind as K;
+        let refuse = |what, reason: &str| Err(Invalid::new(what, reason));
+        let no_use = |what| Err(Invalid::new(what, format!("is of no use to {kind}")));
+        match &self.backup_name {
+            Some(_) if kind == K::Cleanup => return no_use("backup_name"),
+            Some(name) if !is_backup_name(name) => {
+                return refuse(
+                    "backup_name",
+                    "must be 1 to 100 letters, digits, '-', '_' and '.', beginning with a letter or digit, without '..'",
+                );
+            }
+            None if matches!(kind, K::Restore | K::Delete | K::Verify) => {
+                return refuse("backup_name", "must say which backup");
+            }
+            _ => {}
+        }
+        if self.verify.is_some() && kind != K::Create {
+            return no_use("verify");
+        }
+        if self.dry_run && kind != K::Cleanup {
+            return no_use("dry_run");
+        }
+        if kind != K::Restore {
+            return match (&self.target_database, self.force, &self.confirm, self.to_head) {
+                (Some(_), ..) => no_use("target_database"),
+                (_, true, ..) => no_use("force"),
+                (_, _, Some(_), _) => no_use("confirm"),
+                (.., true) => no_use("to_head"),
+                _ => Ok(()),
+            };
+        }
+        match (&self.target_database, self.force, &self.confirm) {
+            (None, true, _) => refuse("target_database", "must say which database is replaced"),
+            (Some(target), true, Some(typed)) if typed == target => Ok(()),
+            (_, true, _) => refuse("confirm", "must be the name of the database that is replaced"),
+            (_, false, Some(_)) => refuse("confirm", "is of no use without force"),
+            (Some(target), ..) if target.is_empty() || target.len() > 63 => {
+                refuse("target_database", "must have 1 to 63 bytes")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// As the directory of a backup is called: nothing that leads out of it.
+fn is_backup_name(name: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    (1..=100).contains(&name.len())
+        && name.chars().all(is_plain)
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && !name.contains("..")
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]
@@ -175,6 +234,56 @@ pub type BackupRuns = BTreeMap<String, BTreeMap<String, u64>>;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_kind_takes_what_it_needs_and_no_more() {
+        use OperationKind as K;
+        let judge = |kind: OperationKind, json: serde_json::Value| {
+            let request: OperationRequest = serde_json::from_value(json).unwrap();
+            request.judge(kind).map_err(|invalid| invalid.what)
+        };
+        let json = |text: &str| serde_json::from_str(text).unwrap();
+        for (kind, request) in [
+            (K::Create, "{}"),
+            (K::Create, r#"{"backup_name": "before-1.2", "verify": false}"#),
+            (K::Restore, r#"{"backup_name": "b"}"#),
+            (K::Restore, r#"{"backup_name": "b", "target_database": "x", "to_head": true}"#),
+            (
+                K::Restore,
+                r#"{"backup_name": "b", "target_database": "x", "force": true, "confirm": "x"}"#,
+            ),
+            (K::Cleanup, r#"{"dry_run": true}"#),
+            (K::Drill, "{}"),
+            (K::Delete, r#"{"backup_name": "b"}"#),
+        ] {
+            assert_eq!(judge(kind, json(request)), Ok(()), "{kind} {request}");
+        }
+        for (kind, request, field) in [
+            (K::Restore, "{}", "backup_name"),
+            (K::Delete, r#"{"backup_name": "../x"}"#, "backup_name"),
+            (K::Cleanup, r#"{"backup_name": "b"}"#, "backup_name"),
+            (K::Restore, r#"{"backup_name": "b", "force": true}"#, "target_database"),
+            (
+                K::Restore,
+                r#"{"backup_name": "b", "target_database": "x", "force": true}"#,
+                "confirm",
+            ),
+            (
+                K::Restore,
+                r#"{"backup_name": "b", "target_database": "x", "force": true, "confirm": "X"}"#,
+                "confirm",
+            ),
+            (
+                K::Restore,
+                r#"{"backup_name": "b", "target_database": "x", "confirm": "x"}"#,
+                "confirm",
+            ),
+            (K::Create, r#"{"force": true}"#, "force"),
+            (K::Verify, r#"{"backup_name": "b", "dry_run": true}"#, "dry_run"),
+        ] {
+            assert_eq!(judge(kind, json(request)), Err(field), "{kind} {request}");
+        }
+    }
 
     #[test]
     fn a_request_says_only_what_was_asked_for() {

@@ -53,6 +53,7 @@ mod figures;
 mod idempotency;
 mod incidents;
 mod memberships;
+mod operations;
 mod organizations;
 mod patch;
 mod principals;
@@ -86,6 +87,7 @@ pub use incidents::{
     Created, CreatedId, Incident, IncidentFilter, IncidentPatch, Incidents, NewIncident,
 };
 pub use memberships::{Member, Memberships};
+pub use operations::{BackupReport, NewOperation, Operation, Queued};
 pub use organizations::{Organization, OrganizationPatch, Organizations};
 pub use patch::Stamps;
 pub use purge::Purged;

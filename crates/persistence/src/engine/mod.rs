@@ -132,6 +132,27 @@ impl Engine {
         self.run(None, statement).await
     }
 
+    /// Runs one statement that writes for no organization, in a transaction of its own: to its end,
+    /// whatever becomes of the caller. It is not tried again when nobody knows whether it took effect.
+    pub(crate) async fn write_unscoped(&self, statement: Statement) -> Result<Vec<Row>> {
+        let engine = self.clone();
+        self.spawn(async move {
+            let client = engine.acquire().await?;
+            let timer = engine.meter.start(&statement.sql);
+            let bracket =
+                format!("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE{}", engine.limits());
+            let work = Box::pin(bracketed(&client, &bracket, statement));
+            let outcome = patiently(engine.doubt(), client.backend, engine.limit(), work).await;
+            timer.stop(&outcome);
+            client.answered();
+            if matches!(outcome, Err(Error::Unavailable(_) | Error::Timeout)) {
+                discard(client);
+            }
+            outcome
+        })
+        .await
+    }
+
     /// Runs where the caller is: a flight is sent whole or not at all, so a caller that is dropped
     /// leaves a connection that is clean once the answers are in ([`Lent`] waits for them).
     async fn run(&self, org: Option<OrganizationId>, statement: Statement) -> Result<Vec<Row>> {
@@ -210,10 +231,15 @@ impl Engine {
     /// is named, whatever the server's default: who counts under a lock, and who reads up to the
     /// horizon, needs a new snapshot for each statement.
     fn bracket(&self, access: &str, org: OrganizationId) -> String {
-        let limits = if self.is_pooled() { &*self.limits } else { "" };
+        let limits = self.limits();
         format!(
             "BEGIN ISOLATION LEVEL READ COMMITTED {access}; SET LOCAL app.org_id = '{org}'{limits}"
         )
+    }
+
+    /// What a bracket says of limits: where no session is ours, all of them.
+    fn limits(&self) -> &str {
+        if self.is_pooled() { &self.limits } else { "" }
     }
 
     /// The server ends a statement by itself; this ends the wait for a server that does not.
