@@ -75,6 +75,8 @@ pub(crate) enum Command {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Follow `BACKUP_SCHEDULE`, and do what operators ask for over HTTP, until told to stop.
+    Schedule,
     /// Keys that backups are encrypted to.
     #[command(subcommand)]
     Keys(Keys),
@@ -100,7 +102,12 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) async fn run(&self, command: Command) -> anyhow::Result<ExitCode> {
         match command {
-            Command::Backup { name, verify } => self.backup(name, verify).await,
+            Command::Backup { name, verify } => {
+                let outcome = self.backup(name, verify).await;
+                self.report(&outcome).await;
+                outcome
+            }
+            Command::Schedule => self.schedule().await,
             Command::List { limit } => self.list(limit).await,
             Command::Status => self.status().await,
             Command::Verify { name } => {
@@ -372,7 +379,7 @@ fn told(entry: &Entry) -> serde_json::Value {
 }
 
 /// Returns what is cancelled when somebody ends the process (SIGTERM, SIGINT).
-fn told_to_stop() -> CancellationToken {
+pub(crate) fn told_to_stop() -> CancellationToken {
     let token = CancellationToken::new();
     let stopper = token.clone();
     drop(tokio::spawn(async move {

@@ -4,6 +4,7 @@
 
 mod commands;
 mod progress;
+mod schedule;
 mod way;
 
 use std::{process::ExitCode, sync::Arc};

@@ -29,6 +29,9 @@ pub enum Error {
         "the database server refuses; are role, password, certificate and the database's name right?"
     )]
     Refused(#[source] tokio_postgres::Error),
+    /// The one connection that there is was not given up.
+    #[error("the service did not give up its connection; is it busy?")]
+    Occupant(#[source] Box<dyn StdError + Send + Sync>),
     /// A statement failed, or the connection broke.
     #[error("the database failed while {doing}")]
     Database {
@@ -268,6 +271,7 @@ impl Error {
             Self::Settings(_) => "settings",
             Self::Unreachable(_) => "unreachable",
             Self::Refused(_) => "refused",
+            Self::Occupant(_) => "occupant",
             Self::Database { .. } => "database",
             Self::Pooler => "pooler",
             Self::Standby => "standby",

@@ -99,7 +99,7 @@ pub use sessions::{Refreshed, Session, TokenHash};
 pub use sqlstate::known_constraints;
 pub use stats::{NewStat, Stat, StatFilter, Stats};
 pub use stats_summary::{Bucket, SummaryRequest};
-pub use store::{OrgTx, PoolOptions, Store};
+pub use store::{Lent, OrgTx, PoolOptions, Store};
 pub use system::{Account, SignUp, SystemScope};
 pub use teams::{NewTeam, Team, TeamPatch, Teams};
 pub use tls::Tls;

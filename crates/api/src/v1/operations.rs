@@ -20,12 +20,34 @@ use crate::{
     repeat::{Key, Keyed, REPLAYED},
 };
 
-/// An operation that is asked for.
+/// An operation that is asked for. What its kind has no use for is refused.
 #[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct OperationCreate {
     kind: OperationKind,
-    #[serde(flatten)]
-    request: OperationRequest,
+    /// Which backup; of one to be made its name, and of a drill the newest unless said.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 100), example = &"before-1.2")]
+    backup_name: Option<String>,
+    /// Whether one that is made is read again; as the worker's settings say unless given.
+    #[serde(default)]
+    verify: Option<bool>,
+    /// The database to restore into, which is made, or empty; one with a new name unless said.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 63))]
+    target_database: Option<String>,
+    /// Replace one that is not empty. It is renamed, not dropped.
+    #[serde(default)]
+    force: bool,
+    /// The name of the database that is replaced, once more.
+    #[serde(default)]
+    confirm: Option<String>,
+    /// Migrate what was restored to the worker's schema.
+    #[serde(default)]
+    to_head: bool,
+    /// Of a clean-up: only say what would be removed.
+    #[serde(default)]
+    dry_run: bool,
 }
 
 /// Why nothing came of an operation.
@@ -160,7 +182,19 @@ pub(crate) async fn create(
     operator: Operator,
     Keyed(body, key): Keyed<OperationCreate>,
 ) -> Result<Accepted, Problem> {
-    queue(&operator, body.kind, body.request, key).await
+    let OperationCreate {
+        kind,
+        backup_name,
+        verify,
+        target_database,
+        force,
+        confirm,
+        to_head,
+        dry_run,
+    } = body;
+    let request =
+        OperationRequest { backup_name, verify, target_database, force, confirm, to_head, dry_run };
+    queue(&operator, kind, request, key).await
 }
 
 pub(crate) async fn list(

@@ -22,17 +22,21 @@ const SKEW: TimeDelta = TimeDelta::minutes(5);
 /// Of one occurrence to the next: no schedule that anybody means has more.
 const LOOKS: usize = 4;
 
+/// The word for no schedule.
+const OFF: &str = "off";
+
 /// When backups are made: a cron expression in a time zone.
 #[derive(Debug, Clone)]
 pub struct Schedule {
-    cron: Cron,
+    /// Never, if there is none.
+    cron: Option<Cron>,
     text: String,
     zone: Tz,
 }
 
 impl Schedule {
     /// Reads five fields (minute, hour, day of the month, month, day of the week), or a name such as
-    /// `@daily`, and the name of a time zone as IANA has it.
+    /// `@daily`, and the name of a time zone as IANA has it. `off` is never.
     ///
     /// # Errors
     /// [`Error::Settings`] when either cannot be read, or no date fits.
@@ -49,8 +53,12 @@ impl Schedule {
                 "BACKUP_SCHEDULE must be minute, hour, day of the month, month and day of the week, such as \"0 2 * * *\", not {schedule:?}: {why}"
             ))
         };
+        let text = schedule.trim().to_owned();
+        if text == OFF {
+            return Ok(Self { cron: None, text, zone });
+        }
         let cron = parser.parse(schedule).map_err(|error| refused(error.to_string()))?;
-        let schedule = Self { cron, text: schedule.trim().to_owned(), zone };
+        let schedule = Self { cron: Some(cron), text, zone };
         if schedule.next_after(clock.now()).is_none() {
             return Err(refused("there is no such date".to_owned()));
         }
@@ -71,7 +79,7 @@ impl Schedule {
     pub fn next_after(&self, moment: Timestamp) -> Option<Timestamp> {
         let mut from = moment.with_timezone(&self.zone);
         for _ in 0..LOOKS {
-            let next = self.cron.find_next_occurrence(&from, false).ok()?;
+            let next = self.cron.as_ref()?.find_next_occurrence(&from, false).ok()?;
             // Where clocks change, what comes next by the clock on the wall may be no later.
             if next.to_utc() > moment {
                 return Some(next.to_utc());
@@ -167,6 +175,7 @@ mod tests {
             assert!(matches!(refused, Err(Error::Settings(_))), "{text} {zone}: {refused:?}");
         }
         assert!(Schedule::new("0 2 29 2 *", "America/New_York", &clock).is_ok());
+        assert_eq!(schedule("off", "UTC").due(None, clock.now()), None);
     }
 
     const ZONES: &[&str] =

@@ -1,0 +1,44 @@
+//! The long-running worker, and what a single run reports.
+
+use std::{process::ExitCode, sync::Arc};
+
+use brownie_backup::{Error, Setup, report};
+
+use crate::commands::{Worker, told_to_stop};
+
+impl Worker {
+    /// Follows the schedule until it is told to stop.
+    pub(crate) async fn schedule(&self) -> anyhow::Result<ExitCode> {
+        let makes_databases = match &self.settings.restore_url {
+            Some(url) => Arc::new(self.way.to_other(url)?),
+            None => Arc::clone(&self.way),
+        };
+        let setup = Setup {
+            dial: Arc::clone(&self.way) as _,
+            cluster: Some(makes_databases.cluster()),
+            database: self.way.database().to_owned(),
+            store: self.store.clone(),
+            settings: self.settings.clone(),
+            stop: told_to_stop(),
+        };
+        brownie_backup::Worker::new(setup)?.run().await?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Reports what a run came to. A backup is as good as it is, whether or not that can be said.
+    pub(crate) async fn report<T>(&self, outcome: &anyhow::Result<T>) {
+        let ended = match outcome {
+            Ok(_) => "succeeded",
+            Err(error) => match error.downcast_ref() {
+                Some(Error::Busy { .. }) => "skipped",
+                Some(Error::Cancelled) => return,
+                _ => "failed",
+            },
+        };
+        let dial = Arc::clone(&self.way) as _;
+        let runs = [("backup", ended)];
+        if let Err(error) = report(dial, &self.store, &self.settings, &runs).await {
+            tracing::warn!(error = %brownie_logging::chain(&error), "the run could not be reported; operators see what there was before");
+        }
+    }
+}
