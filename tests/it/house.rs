@@ -47,6 +47,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "brownie-api",
             "brownie-auth",
+            "brownie-backup",
             "brownie-cache",
             "brownie-certs",
             "brownie-migration",
@@ -62,6 +63,8 @@ const LEAVES: &[&str] = &["brownie-config", "brownie-domain", "brownie-logging",
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("actix-web", &["brownie-api"]),
     ("age", &["brownie-backup"]),
+    ("chrono-tz", &["brownie-backup"]),
+    ("croner", &["brownie-backup"]),
     ("deadpool-redis", &["brownie-cache"]),
     ("object_store", &["brownie-backup"]),
     ("opentelemetry", &["brownie-logging"]),

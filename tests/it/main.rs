@@ -25,6 +25,7 @@ mod logs;
 mod migrator;
 mod monitoring;
 mod mtls;
+mod operations;
 mod plans;
 mod pooler;
 mod schema;

@@ -94,6 +94,8 @@ pub(crate) enum Keys {
 /// What all commands need.
 pub(crate) struct Worker {
     pub(crate) way: Arc<Way>,
+    /// As who may make databases, for what operators ask for.
+    pub(crate) restore_way: Option<Arc<Way>>,
     pub(crate) store: Store,
     pub(crate) settings: BackupSettings,
     pub(crate) json: bool,

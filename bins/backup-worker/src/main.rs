@@ -57,8 +57,16 @@ async fn main() -> ExitCode {
     let outcome = async {
         let keeper = Keeper::for_database(&database, &certs, Arc::new(SystemClock)).await?;
         let way = Arc::new(Way::new(&database, keeper)?);
+        let restore_way = match &settings.restore {
+            Some(database) => {
+                let clock = Arc::new(SystemClock);
+                let keeper = Keeper::for_database(database, &certs, clock).await?;
+                Some(Arc::new(Way::new(database, keeper)?))
+            }
+            None => None,
+        };
         let store = provider::open(&settings.provider).await?;
-        Worker { way, store, settings, json: args.json }.run(args.command).await
+        Worker { way, restore_way, store, settings, json: args.json }.run(args.command).await
     };
     let outcome = outcome.await;
     // What waits to be written comes before the last word.

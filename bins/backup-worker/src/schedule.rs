@@ -9,10 +9,7 @@ use crate::commands::{Worker, told_to_stop};
 impl Worker {
     /// Follows the schedule until it is told to stop.
     pub(crate) async fn schedule(&self) -> anyhow::Result<ExitCode> {
-        let makes_databases = match &self.settings.restore_url {
-            Some(url) => Arc::new(self.way.to_other(url)?),
-            None => Arc::clone(&self.way),
-        };
+        let makes_databases = self.restore_way.as_ref().unwrap_or(&self.way);
         let setup = Setup {
             dial: Arc::clone(&self.way) as _,
             cluster: Some(makes_databases.cluster()),

@@ -15,21 +15,12 @@ use url::Url;
 pub(crate) struct Way {
     config: Config,
     url: Secret,
-    keeper: Option<Arc<Keeper>>,
+    keeper: Option<Keeper>,
 }
 
 impl Way {
     pub(crate) fn new(settings: &DatabaseSettings, keeper: Option<Keeper>) -> anyhow::Result<Self> {
-        Self::to(&settings.url, keeper.map(Arc::new))
-    }
-
-    /// The way to the database of another URL, with the same certificates.
-    pub(crate) fn to_other(&self, url: &Secret) -> anyhow::Result<Self> {
-        Self::to(url, self.keeper.clone())
-    }
-
-    fn to(url: &Secret, keeper: Option<Arc<Keeper>>) -> anyhow::Result<Self> {
-        let address = Address::of(url).map_err(anyhow::Error::msg)?;
+        let address = Address::of(&settings.url).map_err(anyhow::Error::msg)?;
         let mut config = Config::new();
         match address.socket {
             Some(directory) => config.host_path(directory),
@@ -43,7 +34,7 @@ impl Way {
             .ssl_mode(if keeper.is_some() { SslMode::Require } else { SslMode::Disable })
             .connect_timeout(Duration::from_secs(5))
             .keepalives_idle(Duration::from_secs(5));
-        Ok(Self { config, url: url.clone(), keeper })
+        Ok(Self { config, url: settings.url.clone(), keeper })
     }
 
     /// The server as one on which databases are made. `postgres` is connected to meanwhile.

@@ -6,6 +6,7 @@
 
 pub mod access;
 mod answer;
+mod backup_figures;
 pub mod body;
 mod compose;
 mod edges;

@@ -232,6 +232,21 @@ impl SystemScope {
         rows.first().map_or(Ok(false), |row| Ok(row.try_get("answer")?))
     }
 
+    /// Returns what succeeded after a moment: its kind, when it ended, and how many seconds it took.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn operations_done(&self, since: Timestamp) -> Result<Vec<(String, Timestamp, f64)>> {
+        const DONE: &str = "SELECT kind, ended_at,
+                extract(epoch FROM ended_at - started_at)::double precision AS took
+            FROM operations WHERE state = 'succeeded' AND ended_at > $1 ORDER BY ended_at";
+        let statement = Statement::from_sql_and_values(DbBackend::Postgres, DONE, [since.into()]);
+        let rows = self.store().engine().read_unscoped(statement).await?;
+        let done =
+            |row: &Row| Ok((row.try_get("kind")?, row.try_get("ended_at")?, row.try_get("took")?));
+        rows.iter().map(done).collect()
+    }
+
     /// Returns what is known of backups.
     ///
     /// # Errors

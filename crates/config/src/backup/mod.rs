@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{Reader, Secret, Variable};
+use crate::{DatabaseSettings, Reader, Secret, Variable};
 pub(crate) use variables::VARIABLES;
 use variables::{
     BACKUP_ACCESS_KEY, BACKUP_AGE_IDENTITY_FILE, BACKUP_AGE_RECIPIENTS, BACKUP_ALLOW_UNENCRYPTED,
@@ -93,7 +93,7 @@ pub struct BackupSettings {
     /// In which time zone.
     pub timezone: String,
     /// Where operators' restores are made, and as whom.
-    pub restore_url: Option<Secret>,
+    pub restore: Option<DatabaseSettings>,
     /// How many are kept.
     pub retention: BackupRetention,
 }
@@ -125,7 +125,7 @@ impl BackupSettings {
             verify: flag(reader, &BACKUP_VERIFY),
             schedule: reader.text(&BACKUP_SCHEDULE).unwrap_or_default(),
             timezone: reader.text(&BACKUP_TIMEZONE).unwrap_or_default(),
-            restore_url: reader.secret(&BACKUP_RESTORE_URL),
+            restore: DatabaseSettings::read_other(reader, &BACKUP_RESTORE_URL),
             retention: BackupRetention {
                 days: number(reader, &BACKUP_RETENTION_DAYS),
                 last: number(reader, &BACKUP_KEEP_LAST),
