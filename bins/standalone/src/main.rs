@@ -13,7 +13,7 @@ use brownie_api::{Deps, Listen, Schema, SchemaRule, Service, Settings, Tls};
 use brownie_backup::BackupName;
 use brownie_certs::{Keeper, peer_name};
 use brownie_config::{
-    CertSettings, DatabaseSettings, LogFileSettings, LogSettings, Reader, Secret,
+    BackupSettings, CertSettings, DatabaseSettings, LogFileSettings, LogSettings, Reader, Secret,
 };
 use brownie_domain::SystemClock;
 use brownie_logging::{LogFile, Options};
@@ -147,7 +147,7 @@ async fn run(
         role: Some("brownie-server".to_owned()),
         single_connection: true,
         track_statements: settings.service.metrics_track_queries,
-        ..PoolOptions::new(url)
+        ..PoolOptions::new(&url)
     })?;
     let schema = SchemaRule { ledger: LEDGER, judge };
     let deps = Deps::of(store, &settings, exporter, schema).await?;

@@ -8,24 +8,26 @@ mod desk;
 mod perform;
 mod report;
 mod schedule;
+mod seen;
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use brownie_config::BackupSettings;
 use brownie_domain::{
     BackupTimes, Clock, IdSource, OperationKind, OperationState, RandomIds, SystemClock, Timestamp,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::{interval, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Cluster, Dial, Error, Progress, Result, Store, Tell};
+use crate::{Cluster, Dial, Error, Result, Store};
 use desk::{Desk, End, SCHEDULE, Taken};
 use perform::{Performed, Tools};
 pub use schedule::Schedule;
+use seen::Seen;
 
 /// How often it is said that an operation goes on, and how far it is.
 const BEAT: Duration = Duration::from_secs(3);
@@ -35,6 +37,8 @@ const SILENCE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_secs(2);
 /// How often it says that it is there.
 const REPORT: Duration = Duration::from_mins(1);
+/// How long it is left alone when a backup is due and may not be made: it was tried, or is under way.
+const QUIET: Duration = Duration::from_secs(30);
 /// How long operations are remembered.
 const REMEMBERED_DAYS: i32 = 90;
 /// How often it is tried to say how an operation ended: a database that was replaced, or restarts, is
@@ -50,6 +54,8 @@ pub struct Worker {
     stop: CancellationToken,
     /// Of the newest backup: when it was whole.
     newest: Mutex<Option<Timestamp>>,
+    /// Until when it is not looked again whether a backup is due.
+    quiet_until: Mutex<Option<Instant>>,
 }
 
 /// What a worker works with.
@@ -93,7 +99,14 @@ impl Worker {
         let worker = format!("{}-{}", std::process::id(), ids.next(clock.now()).simple());
         let desk = Desk::new(Arc::clone(&dial), worker);
         let tools = Tools { dial, cluster, database, store, settings, clock, ids };
-        Ok(Self { tools, schedule, desk, stop, newest: Mutex::new(None) })
+        Ok(Self {
+            tools,
+            schedule,
+            desk,
+            stop,
+            newest: Mutex::default(),
+            quiet_until: Mutex::default(),
+        })
     }
 
     /// Works until it is told to stop. What it cannot reach it tries again.
@@ -102,7 +115,7 @@ impl Worker {
     /// When it cannot even begin: the store cannot be listed, or the database cannot be written to.
     pub async fn run(&self) -> Result<()> {
         self.begin().await?;
-        let mut reported = tokio::time::Instant::now();
+        let mut reported = Instant::now();
         let mut was_well = true;
         while !self.stop.is_cancelled() {
             match self.step().await {
@@ -115,7 +128,7 @@ impl Worker {
                 Err(_) => {}
             }
             if reported.elapsed() >= REPORT && self.report_times().await.is_ok() {
-                reported = tokio::time::Instant::now();
+                reported = Instant::now();
             }
             tokio::select! {
                 () = self.stop.cancelled() => {}
@@ -144,7 +157,8 @@ impl Worker {
 
     /// Tells whether a backup is due by what is known of the newest.
     pub fn is_due(&self) -> bool {
-        self.due(None).is_some()
+        let quiet_until = *self.quiet_until.lock().unwrap_or_else(PoisonError::into_inner);
+        quiet_until.is_none_or(|until| until <= Instant::now()) && self.due(None).is_some()
     }
 
     fn due(&self, last_run: Option<Timestamp>) -> Option<Timestamp> {
@@ -177,15 +191,19 @@ impl Worker {
     /// Queues a backup if it is due in earnest: by the store and by what was tried.
     async fn queue_due(&self) -> Result<()> {
         let last_run = self.desk.last_run().await?;
-        if self.due(last_run).is_none() {
-            return Ok(());
-        }
-        self.look().await?;
-        let Some(due) = self.due(last_run) else { return Ok(()) };
         let now = self.tools.clock.now();
-        if self.desk.queue_run(self.tools.ids.next(now), due).await? {
-            tracing::info!(%due, late = %(now - due), "a backup is due");
+        let mut is_queued = false;
+        if self.due(last_run).is_some() {
+            // Somebody else may have made one.
+            self.look().await?;
+            let Some(due) = self.due(last_run) else { return Ok(()) };
+            is_queued = self.desk.queue_run(self.tools.ids.next(now), due).await?;
+            if is_queued {
+                tracing::info!(%due, late = %(now - due), "a backup is due");
+            }
         }
+        let quiet_until = (!is_queued).then(|| Instant::now() + QUIET);
+        *self.quiet_until.lock().unwrap_or_else(PoisonError::into_inner) = quiet_until;
         Ok(())
     }
 
@@ -358,29 +376,6 @@ pub async fn report(
     let key = settings.signing_key.as_ref();
     let key = key.map(|key| crate::SigningKey::new(key.expose())).transpose()?;
     desk.report_store(&report::look(store, settings, key.as_ref()).await?).await
-}
-
-/// How far an operation is, as it tells.
-#[derive(Debug, Default)]
-struct Seen(Mutex<(&'static str, u64, u64)>);
-
-impl Seen {
-    fn tell(self: &Arc<Self>) -> Tell {
-        let seen = Arc::clone(self);
-        Arc::new(move |told| {
-            let mut seen = seen.0.lock().unwrap_or_else(PoisonError::into_inner);
-            match told {
-                Progress::Begins { stage, expected } => *seen = (stage.as_str(), 0, expected),
-                Progress::Moved { plain, .. } => seen.1 += plain,
-                Progress::Done { .. } => {}
-            }
-        })
-    }
-
-    fn told(&self) -> Value {
-        let (stage, bytes, expected) = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        json!({"stage": stage, "bytes": bytes, "expected_bytes": expected})
-    }
 }
 
 /// An error and its causes on one line.
