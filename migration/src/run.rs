@@ -191,7 +191,8 @@ impl Database {
             .max_lifetime(None::<Duration>)
             .test_before_acquire(false)
             .connect_timeout(Duration::from_secs(5))
-            .acquire_timeout(self.wait.clamp(Duration::from_secs(1), Duration::from_secs(5)))
+            // An embedded engine on a busy machine takes its time, and each try begins anew.
+            .acquire_timeout(self.wait.clamp(Duration::from_secs(1), Duration::from_secs(15)))
             .sqlx_logging(false);
         // A pool replaces a connection that breaks, and the new one has neither the lock nor the role
         // nor the limits. This one is the only one there will be.

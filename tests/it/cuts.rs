@@ -176,7 +176,8 @@ async fn clients_go_away_at_any_byte() {
     check_records(&database, "incidents", "incident").await;
     let ours = "SELECT count(*) FROM pg_stat_activity
         WHERE datname = current_database() AND usename = 'brownie-server'";
-    assert!(count(&client, ours).await <= 2);
+    // Two of the pool, and the session by which this instance tells of the business.
+    assert!(count(&client, ours).await <= 3);
     assert!(service.stop().unwrap().success());
 }
 

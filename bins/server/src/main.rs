@@ -106,7 +106,8 @@ async fn run(
     // Before anything else: a port in use is said at once, not after the wait for a database.
     let mut listen = Listen::on(&settings.service)?;
 
-    let exporter = Exporter::install()?;
+    let exporter =
+        if settings.service.metrics_enabled { Exporter::install()? } else { Exporter::off() };
     let mut certificates = Certificates::default();
     let keeper = Keeper::for_database(&database, &certs, Arc::new(SystemClock)).await?;
     let keeper = keeper.map(Arc::new);

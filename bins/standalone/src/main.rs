@@ -130,13 +130,14 @@ async fn run(
     })
     .await??;
     let url = database.url();
-    let applied = apply(&Database::new(&url, Duration::from_secs(30))).await?;
+    let applied = apply(&Database::new(&url, Duration::from_mins(2))).await?;
     if !applied.is_empty() {
         eprintln!("applied {} migrations", applied.len());
     }
 
     let patience = DatabaseSettings::embedded(Secret::new(&url));
-    let exporter = Exporter::install()?;
+    let exporter =
+        if settings.service.metrics_enabled { Exporter::install()? } else { Exporter::off() };
     let store = Store::new(&PoolOptions {
         max_connections: patience.pool_size,
         acquire_timeout: patience.pool_timeout,

@@ -13,7 +13,7 @@ use serde::Serialize;
 use tokio::time::timeout;
 
 use crate::{
-    Deps, Problem, Schema, access,
+    Code, Deps, Problem, Schema, access,
     answer::Plain,
     openapi::{Describe, Operation, pages},
 };
@@ -191,7 +191,7 @@ impl Describe for Exposition {
 }
 
 /// The metrics, for Prometheus.
-pub(crate) async fn metrics(deps: web::Data<Deps>) -> Exposition {
+pub(crate) async fn metrics(deps: web::Data<Deps>) -> Result<Exposition, Problem> {
     let PoolState { open, idle, waiting, max } = deps.store.pool_state();
     for (name, connections) in [
         (DB_CONNECTIONS_ACTIVE, open.saturating_sub(idle)),
@@ -202,5 +202,7 @@ pub(crate) async fn metrics(deps: web::Data<Deps>) -> Exposition {
         #[expect(clippy::cast_precision_loss, reason = "a pool has few connections")]
         metrics::gauge!(name).set(connections as f64);
     }
-    Exposition(deps.exporter.render())
+    let nothing = "Nothing is measured here: METRICS_ENABLED is false.";
+    let page = deps.exporter.render().ok_or_else(|| Problem::with(Code::NotFound, nothing))?;
+    Ok(Exposition(page))
 }

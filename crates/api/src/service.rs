@@ -70,7 +70,11 @@ impl Listen {
             metrics: bind(address(settings.metrics_port), "METRICS_PORT")?,
             workers: settings.workers,
             max_connections: settings.max_connections,
-            figures_every: settings.metrics_interval,
+            figures_every: if settings.metrics_enabled {
+                settings.metrics_interval
+            } else {
+                Duration::ZERO
+            },
             origins: match settings.cors_origins.as_slice() {
                 [] => Origins::Own,
                 [any] if any == "*" => Origins::Any,

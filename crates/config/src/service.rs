@@ -27,6 +27,13 @@ const METRICS_PORT: Variable = Variable {
     secret: false,
     help: "The port that serves /metrics besides the API's; 0 takes a free one.",
 };
+const METRICS_ENABLED: Variable = Variable {
+    name: "METRICS_ENABLED",
+    aliases: &[],
+    default: Some("true"),
+    secret: false,
+    help: "Whether anything is measured: true or false.",
+};
 const METRICS_INTERVAL: Variable = Variable {
     name: "METRICS_INTERVAL",
     aliases: &[],
@@ -94,6 +101,7 @@ pub(crate) static VARIABLES: &[Variable] = &[
     METADATA_HOST,
     METADATA_PORT,
     METRICS_PORT,
+    METRICS_ENABLED,
     METRICS_INTERVAL,
     METRICS_TRACK_DATABASE_QUERIES,
     WORKERS,
@@ -114,6 +122,8 @@ pub struct ServiceSettings {
     pub port: u16,
     /// The port of `/metrics` alone.
     pub metrics_port: u16,
+    /// Whether anything is measured.
+    pub metrics_enabled: bool,
     /// How often the whole database is looked at for metrics; zero for never.
     pub metrics_interval: Duration,
     /// Whether each statement is measured.
@@ -153,6 +163,7 @@ impl ServiceSettings {
                 .unwrap_or(IpAddr::from([127, 0, 0, 1])),
             port: reader.parse(&METADATA_PORT, "a port").unwrap_or_default(),
             metrics_port: reader.parse(&METRICS_PORT, "a port").unwrap_or_default(),
+            metrics_enabled: reader.parse(&METRICS_ENABLED, "true or false").unwrap_or(true),
             metrics_interval: reader
                 .parse(&METRICS_INTERVAL, "a whole number of seconds")
                 .map(Duration::from_secs)

@@ -17,7 +17,8 @@ pub struct InstallError(#[from] BuildError);
 /// Prints the metrics of this process.
 #[derive(Clone)]
 pub struct Exporter {
-    handle: PrometheusHandle,
+    /// None where nothing is measured.
+    handle: Option<PrometheusHandle>,
     process: Collector,
     figures: Arc<Mutex<String>>,
 }
@@ -46,16 +47,28 @@ impl Exporter {
         let handle = builder.install_recorder()?;
         describe();
         gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-        let exporter = Self { handle, process: Collector::default(), figures: Arc::default() };
+        let exporter =
+            Self { handle: Some(handle), process: Collector::default(), figures: Arc::default() };
         Ok(INSTALLED.get_or_init(|| exporter).clone())
     }
 
-    /// Returns the metrics in Prometheus' text format.
-    pub fn render(&self) -> String {
+    /// An exporter for a process in which nothing is measured.
+    pub fn off() -> Self {
+        Self { handle: None, process: Collector::default(), figures: Arc::default() }
+    }
+
+    /// Whether anything is measured.
+    pub fn is_on(&self) -> bool {
+        self.handle.is_some()
+    }
+
+    /// Returns the metrics in Prometheus' text format; none where nothing is measured.
+    pub fn render(&self) -> Option<String> {
+        let handle = self.handle.as_ref()?;
         self.process.collect();
-        let mut text = self.handle.render();
+        let mut text = handle.render();
         text.push_str(&self.figures.lock().unwrap_or_else(PoisonError::into_inner));
-        text
+        Some(text)
     }
 
     /// Shows figures beside this process's own, in place of those shown before: what `record` sets,
@@ -81,7 +94,9 @@ impl Exporter {
 
     /// Folds what histograms have gathered. Left undone, they grow for ever.
     pub fn upkeep(&self) {
-        self.handle.run_upkeep();
+        if let Some(handle) = &self.handle {
+            handle.run_upkeep();
+        }
     }
 }
 
@@ -103,7 +118,7 @@ mod tests {
     fn figures_come_and_go_and_the_process_stays() {
         let exporter = Exporter::install().unwrap();
         exporter.publish(|| gauge!(crate::TEAMS).set(7.0));
-        let both = exporter.render();
+        let both = exporter.render().unwrap();
         assert!(both.contains("\nbrownie_teams 7\n"), "{both}");
         assert!(both.contains("brownie_build_info{"), "{both}");
         let names = all().map(|metric| metric.name).filter(|name| name.starts_with("process_"));
@@ -111,9 +126,10 @@ mod tests {
             assert!(both.contains(&format!("\n{name} ")), "{name}\n{both}");
         }
         exporter.publish(|| gauge!(crate::USERS).set(1.0));
-        assert!(!exporter.render().contains("brownie_teams"));
+        assert!(!exporter.render().unwrap().contains("brownie_teams"));
+        assert_eq!(Exporter::off().render(), None);
         exporter.withdraw();
-        assert!(!exporter.render().contains("brownie_users"));
-        assert!(exporter.render().contains("process_open_fds"));
+        assert!(!exporter.render().unwrap().contains("brownie_users"));
+        assert!(exporter.render().unwrap().contains("process_open_fds"));
     }
 }

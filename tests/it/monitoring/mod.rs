@@ -2,6 +2,7 @@
 
 mod live;
 mod promql;
+mod strangers;
 mod watch;
 
 use std::{
@@ -12,7 +13,7 @@ use std::{
 };
 
 use brownie_metrics::{Kind, all};
-use harness::Postgres;
+use harness::{Postgres, Service};
 use serde_json::Value;
 
 /// Series of others' exporters that may be asked for, and what for.
@@ -274,22 +275,47 @@ fn the_dashboards_are_those_of_their_maker() {
     }
 }
 
-/// Every statement of the runbook, on whatever PostgreSQL the tests run on.
+/// Returns the blocks of a language in a runbook.
+fn blocks(runbook: &str, language: &str) -> Vec<String> {
+    let page = fs::read_to_string(harness::root().join("docs/runbooks").join(runbook)).unwrap();
+    let begin = format!("```{language}\n");
+    let blocks = page.split(begin.as_str()).skip(1);
+    blocks.filter_map(|rest| Some(rest.split("```").next()?.to_owned())).collect()
+}
+
+/// Every statement of the runbooks, on whatever PostgreSQL the tests run on.
 #[tokio::test]
-async fn the_sql_of_the_runbook_can_be_run() {
+async fn the_sql_of_the_runbooks_can_be_run() {
     let database = Postgres::shared().database();
     let monitor = database.connect_as("brownie-monitor").await;
     let admin = database.connect().await;
-    let page = harness::root().join("docs/runbooks/RUNBOOK-incident-response.md");
-    let page = fs::read_to_string(page).unwrap();
-    let blocks: Vec<&str> =
-        page.split("```sql\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert!(blocks.len() > 6);
-    for block in blocks {
-        admin.batch_execute(block).await.unwrap_or_else(|error| panic!("{block}: {error:?}"));
-        // It sees no rows and owns no sequence, so not the outbox.
-        if !block.contains("outbox") {
-            monitor.batch_execute(block).await.unwrap_or_else(|error| panic!("{block}: {error:?}"));
+    for (runbook, least) in [
+        ("RUNBOOK-incident-response.md", 6),
+        ("RUNBOOK-scaling.md", 2),
+        ("RUNBOOK-sharding.md", 1),
+    ] {
+        let blocks = blocks(runbook, "sql");
+        assert!(blocks.len() >= least, "{runbook}");
+        for block in blocks {
+            admin.batch_execute(&block).await.unwrap_or_else(|error| panic!("{block}: {error:?}"));
+            // It sees no rows and owns no sequence, so neither the outbox nor what is whose.
+            if !block.contains("outbox") && !block.contains("organizations") {
+                let outcome = monitor.batch_execute(&block).await;
+                outcome.unwrap_or_else(|error| panic!("{block}: {error:?}"));
+            }
         }
     }
+}
+
+/// And the commands of the one about scaling, which only look.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_commands_of_scaling_can_be_run() {
+    let database = Postgres::shared().database();
+    let service = Service::server(database.url()).await.unwrap();
+    let script = blocks("RUNBOOK-scaling.md", "sh").concat();
+    let mut bash = Command::new("bash");
+    bash.args(["-euo", "pipefail", "-c", &script]).env("API", service.base());
+    let output = bash.output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && said.contains("brownie_db_connections_max"), "{said}");
 }

@@ -104,7 +104,9 @@ async fn ca_server_and_client_are_replaced_under_load_without_a_failed_request()
     let cluster = Cluster::of(&old).await;
     let dir = client(&old, "brownie-server");
     let path = dir.path().to_str().unwrap();
-    let settings = [("CERT_DIR", path), ("CERT_RELOAD_SECONDS", "0.3")];
+    // The session that looks at the whole database is replaced when it looks.
+    let often = ("METRICS_INTERVAL", "1");
+    let settings = [("CERT_DIR", path), ("CERT_RELOAD_SECONDS", "0.3"), often];
     let service = Service::server_with(&cluster.url("brownie-server"), &settings).await.unwrap();
     let quiet = cluster.postgres.log().unwrap().len();
     let load = Load::on(&service).await;
@@ -123,6 +125,7 @@ async fn ca_server_and_client_are_replaced_under_load_without_a_failed_request()
     cluster.believe(&new.pem()).await;
     dir.put_pair("client", &new.client("brownie-server"));
     reaches(&service, 5).await;
+    tokio::time::sleep(Duration::from_millis(2500)).await;
     let last = serials(&cluster).await;
     assert!(first.iter().all(|serial| !last.contains(serial)), "{first:?} {last:?}");
     let log = cluster.postgres.log().unwrap();

@@ -115,8 +115,13 @@ impl Connector {
         Ok(self.connect_now().await?.0)
     }
 
-    /// The same, and tells with which generation of certificates.
-    async fn connect_now(&self) -> Result<(ClientWrapper, u64), tokio_postgres::Error> {
+    /// Tells whether certificates of that generation have been replaced.
+    pub(super) fn is_outdated(&self, generation: u64) -> bool {
+        self.target.tls.as_ref().is_some_and(|tls| tls.now().0 != generation)
+    }
+
+    /// The same as [`Connector::connect`], and tells with which generation of certificates.
+    pub(super) async fn connect_now(&self) -> Result<(ClientWrapper, u64), tokio_postgres::Error> {
         let Target { config, tls } = &self.target;
         let tls = tls.as_ref().map(Tls::now);
         let generation = tls.as_ref().map_or(0, |(generation, _)| *generation);
@@ -158,7 +163,7 @@ impl Connector {
         if connection.is_closed() {
             return Err(RecycleError::message("closed"));
         }
-        if self.target.tls.as_ref().is_some_and(|tls| tls.now().0 != connection.generation) {
+        if self.is_outdated(connection.generation) {
             return Err(RecycleError::message("opened with certificates that were replaced since"));
         }
         if self.is_suspect(rested) {

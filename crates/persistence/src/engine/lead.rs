@@ -14,9 +14,10 @@ use crate::{Error, Result};
 const LOCK: i64 = 0x4253_0000_0000_0001;
 
 /// The place of the leader: a connection of its own, whose session holds a lock for as long as it
-/// lives. Behind a pooler, and where there is one connection alone, everybody leads.
+/// lives, with the generation of certificates it was opened with. Behind a pooler, and where there is
+/// one connection alone, everybody leads.
 #[derive(Debug, Default)]
-pub(crate) struct Lead(Option<ClientWrapper>);
+pub(crate) struct Lead(Option<(ClientWrapper, u64)>);
 
 impl Engine {
     /// Runs a reading statement if this instance leads, or can take the lead; `None` if another one
@@ -27,11 +28,16 @@ impl Engine {
             return self.read_unscoped(statement).await.map(Some);
         }
         let work = async {
-            if lead.0.as_ref().is_none_or(|client| client.is_closed()) {
+            let is_good = |(client, generation): &(ClientWrapper, u64)| {
+                !client.is_closed() && !self.connector.is_outdated(*generation)
+            };
+            if !lead.0.as_ref().is_some_and(is_good) {
+                // The session that has the lock goes first: it would keep it from the next.
+                lead.0 = None;
                 lead.0 = self.take_lead().await?;
             }
             match &lead.0 {
-                Some(client) => Ok(Some(client.query(sql, &[]).await?)),
+                Some((client, _)) => Ok(Some(client.query(sql, &[]).await?)),
                 None => Ok(None),
             }
         };
@@ -42,8 +48,8 @@ impl Engine {
         outcome
     }
 
-    async fn take_lead(&self) -> Result<Option<ClientWrapper>> {
-        let client = self.connector.connect().await?;
+    async fn take_lead(&self) -> Result<Option<(ClientWrapper, u64)>> {
+        let (client, generation) = self.connector.connect_now().await?;
         let limit = Duration::as_millis(&self.statement_timeout);
         client
             .batch_execute(&format!(
@@ -51,6 +57,6 @@ impl Engine {
             ))
             .await?;
         let row = client.query_one("SELECT pg_try_advisory_lock($1)", &[&LOCK]).await?;
-        Ok(row.try_get::<_, bool>(0)?.then_some(client))
+        Ok(row.try_get::<_, bool>(0)?.then_some((client, generation)))
     }
 }
