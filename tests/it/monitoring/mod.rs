@@ -289,11 +289,9 @@ async fn the_sql_of_the_runbooks_can_be_run() {
     let database = Postgres::shared().database();
     let monitor = database.connect_as("brownie-monitor").await;
     let admin = database.connect().await;
-    for (runbook, least) in [
-        ("RUNBOOK-incident-response.md", 6),
-        ("RUNBOOK-scaling.md", 2),
-        ("RUNBOOK-sharding.md", 1),
-    ] {
+    for (runbook, least) in
+        [("RUNBOOK-incident-response.md", 6), ("RUNBOOK-scaling.md", 2), ("RUNBOOK-sharding.md", 1)]
+    {
         let blocks = blocks(runbook, "sql");
         assert!(blocks.len() >= least, "{runbook}");
         for block in blocks {
