@@ -76,6 +76,7 @@ fn shipped() -> Vec<Source> {
         "m20261121_000024_api_keys",
         "m20261121_000025_config_bodies",
         "m20261121_000026_business_figures",
+        "m20261122_000027_operations",
     ]
 }
 

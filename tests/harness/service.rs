@@ -97,7 +97,16 @@ impl Service {
     /// # Errors
     /// When it does not come up.
     pub async fn standalone(data_dir: &Path) -> Result<Self> {
-        let own = [("BROWNIE_DATA_DIR", data_dir.display().to_string())];
+        Self::standalone_with(data_dir, &[]).await
+    }
+
+    /// Starts `brownie-standalone` on a directory, with settings of the test's own.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn standalone_with(data_dir: &Path, more: &[(&str, &str)]) -> Result<Self> {
+        let mut own = vec![("BROWNIE_DATA_DIR", data_dir.display().to_string())];
+        own.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
         Self::start("brownie-standalone", &own).await
     }
 

@@ -53,6 +53,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "brownie-api",
             "brownie-auth",
+            "brownie-backup",
             "brownie-cache",
             "brownie-certs",
             "brownie-migration",
@@ -68,6 +69,8 @@ const LEAVES: &[&str] = &["brownie-config", "brownie-domain", "brownie-logging",
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("actix-web", &["brownie-api"]),
     ("age", &["brownie-backup"]),
+    ("chrono-tz", &["brownie-backup"]),
+    ("croner", &["brownie-backup"]),
     ("deadpool-redis", &["brownie-cache"]),
     ("object_store", &["brownie-backup"]),
     ("opentelemetry", &["brownie-logging"]),

@@ -26,6 +26,7 @@ mod logs;
 mod migrator;
 mod monitoring;
 mod mtls;
+mod operations;
 mod plans;
 mod pooler;
 mod schema;

@@ -4,9 +4,8 @@ use std::{fs, io, process::ExitCode, sync::Arc};
 
 use anyhow::{Context, bail};
 use brownie_backup::{
-    BackupName, Create, Entry, Fate, Identities, Manifest, Read, Recipients, Replace, Restore,
-    SigningKey, Store, Target, cleanup_older_than, create, delete, drill, list, rekey, restore,
-    verify,
+    BackupName, Create, Fate, Identities, Read, Recipients, Replace, Restore, SigningKey, Store,
+    Target, cleanup_older_than, create, delete, drill, list, rekey, restore, verify,
 };
 use brownie_config::BackupSettings;
 use brownie_domain::{RandomIds, SystemClock};
@@ -94,6 +93,8 @@ pub(crate) enum Command {
     /// Look at what backing up needs, and say what is wrong and what to do. Changes nothing but with
     /// --write. Exits with 3 when something failed.
     Doctor(Doctor),
+    /// Follow `BACKUP_SCHEDULE`, and do what operators ask for over HTTP, until told to stop.
+    Schedule,
     /// Keys that backups are encrypted to.
     #[command(subcommand)]
     Keys(Keys),
@@ -112,6 +113,8 @@ pub(crate) enum Keys {
 pub(crate) struct Worker {
     /// To the database, for those that connect to one.
     pub(crate) way: Option<Arc<Way>>,
+    /// As who may make databases, for what operators ask for.
+    pub(crate) restore_way: Option<Arc<Way>>,
     pub(crate) store: Store,
     pub(crate) settings: BackupSettings,
     pub(crate) json: bool,
@@ -120,7 +123,12 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) async fn run(&self, command: Command) -> anyhow::Result<ExitCode> {
         match command {
-            Command::Backup { name, verify } => self.backup(name, verify).await,
+            Command::Backup { name, verify } => {
+                let outcome = self.backup(name, verify).await;
+                self.report(&outcome).await;
+                outcome
+            }
+            Command::Schedule => self.schedule().await,
             Command::List { limit } => self.list(limit).await,
             Command::Status => self.status().await,
             Command::Verify { name } => {
@@ -237,55 +245,6 @@ impl Worker {
         Ok(ExitCode::SUCCESS)
     }
 
-    async fn list(&self, limit: usize) -> anyhow::Result<ExitCode> {
-        let entries = list(&self.store, self.signing_key()?.as_ref()).await?;
-        let told: Vec<_> = entries.iter().take(limit).map(told).collect();
-        if self.json {
-            println!("{}", serde_json::json!({"backups": told}));
-        } else {
-            for backup in &told {
-                let text = |name: &str| backup[name].as_str().unwrap_or("-").to_owned();
-                println!(
-                    "{}  {}  {} bytes  {}",
-                    text("name"),
-                    text("created_at"),
-                    backup["stored_bytes"],
-                    text("status")
-                );
-            }
-            println!("{} of {}", told.len(), entries.len());
-        }
-        Ok(ExitCode::SUCCESS)
-    }
-
-    async fn status(&self) -> anyhow::Result<ExitCode> {
-        let entries = list(&self.store, self.signing_key()?.as_ref()).await?;
-        let verified = entries.iter().find(|entry| entry.verified.is_some());
-        let bytes: u64 = entries
-            .iter()
-            .filter_map(|it| it.manifest.as_ref().ok())
-            .map(Manifest::stored_bytes)
-            .sum();
-        let newest = entries.first().map(told);
-        let last = verified.map(told);
-        if self.json {
-            let status = serde_json::json!({
-                "backups": entries.len(), "stored_bytes": bytes, "newest": newest,
-                "newest_verified": last, "schedule": self.settings.schedule,
-                "retention_days": self.settings.retention.days,
-                "encrypted": !self.settings.recipients.is_empty(),
-            });
-            println!("{status}");
-        } else {
-            println!("{} backups, {bytes} bytes", entries.len());
-            for (what, backup) in [("newest", &newest), ("newest verified", &last)] {
-                let name = backup.as_ref().and_then(|it| it["name"].as_str()).unwrap_or("none");
-                println!("{what}: {name}");
-            }
-        }
-        Ok(if verified.is_some() { ExitCode::SUCCESS } else { ExitCode::from(3) })
-    }
-
     async fn drill(&self, name: Option<BackupName>) -> anyhow::Result<ExitCode> {
         let name = match name {
             Some(name) => name,
@@ -394,21 +353,5 @@ impl Worker {
         }
         self.say(&serde_json::json!({"rotated": names}), &format!("rotated {}", names.len()));
         Ok(ExitCode::SUCCESS)
-    }
-}
-
-/// What is told of a backup.
-fn told(entry: &Entry) -> serde_json::Value {
-    let verified_at = entry.verified.as_ref().map(|mark| mark.at);
-    match &entry.manifest {
-        Ok(manifest) => serde_json::json!({
-            "name": entry.name, "created_at": manifest.created_at, "rows": manifest.rows(),
-            "bytes": manifest.plain_bytes(), "stored_bytes": manifest.stored_bytes(),
-            "verified_at": verified_at,
-            "status": if verified_at.is_some() { "verified" } else { "made" },
-        }),
-        Err(error) => serde_json::json!({
-            "name": entry.name, "status": brownie_logging::chain(error),
-        }),
     }
 }

@@ -5,8 +5,10 @@
 mod args;
 mod commands;
 mod doctor;
+mod list;
 mod organization;
 mod progress;
+mod schedule;
 mod stop;
 mod way;
 
@@ -14,7 +16,7 @@ use std::{process::ExitCode, sync::Arc};
 
 use brownie_backup::provider;
 use brownie_certs::Keeper;
-use brownie_config::{BackupSettings, CertSettings, LogSettings, Reader};
+use brownie_config::{BackupSettings, CertSettings, DatabaseSettings, LogSettings, Reader};
 use brownie_domain::SystemClock;
 use brownie_logging::Options;
 use clap::Parser;
@@ -69,15 +71,15 @@ async fn main() -> ExitCode {
         tracing::warn!(name, "nothing reads this variable; is it misspelt?");
     }
     let outcome = async {
-        let way = match &database {
-            Some((database, certs)) => {
-                let keeper = Keeper::for_database(database, certs, Arc::new(SystemClock)).await?;
-                Some(Arc::new(Way::new(database, keeper.map(Arc::new))?))
+        let (mut way, mut restore_way) = (None, None);
+        if let Some((database, certs)) = &database {
+            way = Some(connect(database, certs).await?);
+            if let Some(restore) = &settings.restore {
+                restore_way = Some(connect(restore, certs).await?);
             }
-            None => None,
-        };
+        }
         let store = provider::open(&settings.provider).await?;
-        Worker { way, store, settings, json: args.json }.run(args.command).await
+        Worker { way, restore_way, store, settings, json: args.json }.run(args.command).await
     };
     let outcome = outcome.await;
     // What waits to be written comes before the last word.
@@ -86,4 +88,9 @@ async fn main() -> ExitCode {
         eprintln!("brownie-backup: {}", brownie_logging::chain(error.as_ref()));
         ExitCode::FAILURE
     })
+}
+
+async fn connect(database: &DatabaseSettings, certs: &CertSettings) -> anyhow::Result<Arc<Way>> {
+    let keeper = Keeper::for_database(database, certs, Arc::new(SystemClock)).await?;
+    Ok(Arc::new(Way::new(database, keeper.map(Arc::new))?))
 }

@@ -53,6 +53,34 @@ impl DataDir {
         writeln!(file, "{key}").with_context(|| unusable(&path))?;
         Ok(key)
     }
+
+    /// Returns an empty place beside the database, for another that is to take its place.
+    pub(crate) fn fresh(&self) -> Result<PathBuf> {
+        let path = self.path.join("postgres.restored");
+        // Of a restore that died.
+        if path.exists() {
+            fs::remove_dir_all(&path).with_context(|| unusable(&path))?;
+        }
+        Ok(path)
+    }
+
+    /// Puts the database of another place into the place of ours, which stays beside it. Returns where.
+    pub(crate) fn take(&self, fresh: &Path, stamp: &str) -> Result<Option<PathBuf>> {
+        let path = self.path.join(DATABASE);
+        let before = self.path.join(format!("{DATABASE}.before-{stamp}"));
+        let was_there = path.exists();
+        if was_there {
+            fs::rename(&path, &before).with_context(|| unusable(&path))?;
+        }
+        if let Err(error) = fs::rename(fresh, &path) {
+            // As it was.
+            if was_there {
+                fs::rename(&before, &path).with_context(|| unusable(&path))?;
+            }
+            return Err(error).with_context(|| unusable(&path));
+        }
+        Ok(was_there.then_some(before))
+    }
 }
 
 fn unusable(path: &Path) -> String {
@@ -66,6 +94,9 @@ fn random_key() -> Result<String> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
+/// What the database's directory is called.
+const DATABASE: &str = "postgres";
+
 /// A running database.
 #[derive(Debug)]
 pub(crate) struct Embedded {
@@ -77,9 +108,14 @@ pub(crate) struct Embedded {
 impl Embedded {
     /// Starts the database below `data_dir`. Blocks for about half a second.
     pub(crate) fn start(data_dir: &DataDir) -> Result<Self> {
+        Self::start_in(&data_dir.path.join(DATABASE))
+    }
+
+    /// Starts the database of a directory.
+    pub(crate) fn start_in(path: &Path) -> Result<Self> {
         let socket_dir = tempfile::Builder::new().prefix("brownie-").tempdir()?;
         let server = PgliteServer::builder()
-            .path(data_dir.path.join("postgres"))
+            .path(path)
             .unix(socket_dir.path().join(".s.PGSQL.5432"))
             .postgres_config("fsync", "off")
             .start()

@@ -3,24 +3,27 @@
 //! To try it, to develop against it, to demonstrate it. Exit codes: 0 stopped as told, 1 failed,
 //! 2 settings that cannot be used.
 
+mod backups;
 mod embedded;
 
 use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use brownie_api::{Deps, Listen, Schema, SchemaRule, Service, Settings, Tls};
+use brownie_backup::BackupName;
 use brownie_certs::{Keeper, peer_name};
 use brownie_config::{
-    CertSettings, DatabaseSettings, LogFileSettings, LogSettings, Reader, Secret,
+    BackupSettings, CertSettings, DatabaseSettings, LogFileSettings, LogSettings, Reader, Secret,
 };
 use brownie_domain::SystemClock;
 use brownie_logging::{LogFile, Options};
 use brownie_metrics::Exporter;
 use brownie_migration::{Database, LEDGER, Standing, apply};
 use brownie_persistence::{PoolOptions, Store};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use tokio::time::Instant;
 
+use backups::Backups;
 use embedded::{DataDir, Embedded};
 
 /// The Brownie Metadata Database in one process: nothing to install, nothing to configure. Data is
@@ -29,9 +32,21 @@ use embedded::{DataDir, Embedded};
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Print what the settings amount to, secrets hidden, and stop.
     #[arg(long)]
     print_config: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make the database of a backup, which the service has made on BACKUP_SCHEDULE, or an operator
+    /// asked for. The service must be stopped. The database that was there stays beside it.
+    Restore {
+        /// Which: a directory in `backups` of the data directory.
+        name: BackupName,
+    },
 }
 
 #[tokio::main]
@@ -40,6 +55,8 @@ async fn main() -> ExitCode {
     let mut reader = Reader::from_process();
     let settings = Settings::read(&mut reader, false);
     let certs = CertSettings::read(&mut reader, "brownie-server");
+    let place = settings.service.data_dir.join("backups");
+    let backups = BackupSettings::read_beside(&mut reader, &place);
     let log = LogSettings::read(&mut reader, false);
     if args.print_config {
         for (name, value) in reader.effective() {
@@ -61,7 +78,12 @@ async fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let outcome = run(settings, certs, slow_statement).await;
+    let outcome = match args.command {
+        None => run(settings, certs, backups, slow_statement).await,
+        Some(Command::Restore { name }) => {
+            backups::restore(backups, &settings.service.data_dir, &name).await
+        }
+    };
     // What waits to be written comes before the last word.
     drop(logging);
     match outcome {
@@ -89,6 +111,7 @@ fn log_options(log: LogSettings) -> Options {
 async fn run(
     mut settings: Settings,
     certs: CertSettings,
+    backups: BackupSettings,
     slow_statement: Option<Duration>,
 ) -> Result<()> {
     let started = Instant::now();
@@ -125,13 +148,15 @@ async fn run(
         role: Some("brownie-server".to_owned()),
         single_connection: true,
         track_statements: settings.service.metrics_track_queries,
-        ..PoolOptions::new(url)
+        ..PoolOptions::new(&url)
     })?;
     let schema = SchemaRule { ledger: LEDGER, judge };
     let deps = Deps::of(store, &settings, exporter, schema).await?;
+    let backups = Backups::begin(backups, &url, deps.store.clone()).await?;
     let service = Service::new(listen, deps);
     welcome(service.address()?, started.elapsed());
     service.run().await.context("the service stopped")?;
+    backups.end().await;
     tokio::task::spawn_blocking(move || database.stop()).await??;
     drop((data_dir, keeper));
     Ok(())

@@ -10,7 +10,10 @@ use brownie_metrics::Exporter;
 use brownie_persistence::Store;
 use chrono::TimeDelta;
 
-use crate::{Certificates, Deps, Limits, SchemaRule, access::Certified};
+use crate::{
+    Certificates, Deps, Limits, SchemaRule,
+    access::{Certified, Operators},
+};
 
 /// The settings of a service, besides those of its database.
 #[derive(Debug, Clone)]
@@ -95,6 +98,7 @@ impl Deps {
             cache,
             limits: Limits::of(service),
             certified: Certified::of(service),
+            operators: Operators::of(service),
             certificates: Certificates::default(),
             exporter,
             clock,

@@ -11,7 +11,10 @@ use brownie_metrics::{
 use brownie_persistence::{Figures, SystemContext};
 use metrics::gauge;
 
-use crate::Deps;
+use crate::{
+    Deps,
+    backup_figures::{self, Durations},
+};
 
 /// Looking takes at most this share of the time: a database with very much in it is looked at less
 /// often.
@@ -24,13 +27,23 @@ pub(crate) async fn watch(deps: Deps, interval: Duration) {
     }
     let mut observer = deps.store.observer();
     let mut lag = Lag::default();
+    let ctx = SystemContext::for_visitor(RequestId::from_uuid(uuid::Uuid::nil()));
+    let system = deps.store.system(&ctx);
+    let mut durations = Durations::from(deps.clock.now());
     loop {
         let began = Instant::now();
         standing(&deps).await;
         match observer.look().await {
             Ok(Some(figures)) => {
                 let waited = lag.after(&figures, began);
-                deps.exporter.publish(|| show(&figures, waited, deps.clock.now()));
+                let backups = system.backup_report().await.unwrap_or_default();
+                deps.exporter.publish(|| {
+                    show(&figures, waited, deps.clock.now());
+                    backup_figures::show(&backups);
+                });
+                if let Err(error) = durations.observe(&system).await {
+                    tracing::warn!(error = %brownie_logging::chain(&error), "no durations of backups for the metrics");
+                }
             }
             Ok(None) => deps.exporter.withdraw(),
             Err(error) => {

@@ -6,6 +6,7 @@
 
 pub mod access;
 mod answer;
+mod backup_figures;
 pub mod body;
 mod compose;
 mod edges;
@@ -67,6 +68,8 @@ pub struct Deps {
     pub ids: Arc<dyn IdSource>,
     /// Which API key a client's certificate stands for, by its CN.
     pub certified: access::Certified,
+    /// Who operates the installation.
+    pub operators: access::Operators,
     /// Tells how the certificates are.
     pub certificates: Certificates,
     /// Judges whether the database's schema can be served.

@@ -31,6 +31,7 @@ pub(crate) enum Method {
     AccessToken,
     ApiKey,
     IssuerToken,
+    Operator,
     Unreadable,
 }
 
@@ -43,6 +44,7 @@ impl Method {
             Self::AccessToken => "access_token",
             Self::ApiKey => "api_key",
             Self::IssuerToken => "issuer_token",
+            Self::Operator => "operator",
             Self::Unreadable => "unreadable",
         }
     }

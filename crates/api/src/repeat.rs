@@ -27,7 +27,7 @@ use crate::{
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// Says that an answer was given before.
-const REPLAYED: &str = "idempotency-replayed";
+pub(crate) const REPLAYED: &str = "idempotency-replayed";
 
 /// The key that a request came with, if it did.
 #[derive(Debug, Clone)]

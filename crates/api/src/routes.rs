@@ -10,8 +10,9 @@ use crate::{
     openapi::{Operation, describe, pages as docs},
     problem::page as problem,
     v1::{
-        agent_configs, api_keys, audit, auth, authz, configs, configs_resolve, events, incidents,
-        incidents_bulk, members, organizations, stats, stats_summary, teams, users,
+        agent_configs, api_keys, audit, auth, authz, backups, configs, configs_resolve, events,
+        incidents, incidents_bulk, members, operations, organizations, stats, stats_summary, teams,
+        users,
     },
 };
 
@@ -24,6 +25,8 @@ pub struct Route {
     pub path: &'static str,
     /// What a caller must be permitted; none for what everybody may ask.
     pub action: Option<Action>,
+    /// Whether it is for those who operate the installation, and for no tenant.
+    pub operators_only: bool,
     /// The handler's name: resource and verb.
     pub name: &'static str,
     /// What it is for, in a few words.
@@ -40,6 +43,7 @@ macro_rules! routes {
             method: Method::$method,
             path: $path,
             action: action!($action),
+            operators_only: operators_only!($action),
             name: stringify!($handler),
             summary: $summary,
             problems: &[$(Code::$problem),*],
@@ -53,12 +57,25 @@ macro_rules! action {
     (-) => {
         None
     };
+    (Operator) => {
+        None
+    };
     ($action:ident) => {
         Some(Action::$action)
     };
 }
 
+macro_rules! operators_only {
+    (Operator) => {
+        true
+    };
+    ($other:tt) => {
+        false
+    };
+}
+
 /// Returns all routes.
+#[expect(clippy::too_many_lines, reason = "each is one line")]
 #[rustfmt::skip]
 pub fn table() -> Vec<Route> {
     routes![
@@ -165,6 +182,19 @@ pub fn table() -> Vec<Route> {
 
         GET    "/api/v1/audit-log"                          AuditRead => audit::list: "Who did what";
         GET    "/api/v1/events"                             EventsRead => events::list: "Follow what happens";
+
+        GET    "/api/v1/operations"                         Operator => operations::list: "Long work on the whole database, the newest first";
+        POST   "/api/v1/operations"                         Operator => operations::create: "Ask for an operation";
+        GET    "/api/v1/operations/{operation_id}"          Operator => operations::get: "One operation";
+        POST   "/api/v1/operations/{operation_id}/cancel"   Operator => operations::cancel: "Call an operation off";
+        POST   "/backup/create"                             Operator => backups::create: "Make a backup";
+        POST   "/backup/run-now"                            Operator => backups::create: "Make a backup, at another path of the original";
+        GET    "/backup/list"                               Operator => backups::list: "Backups, the newest first";
+        POST   "/backup/restore"                            Operator => backups::restore: "Make a database of a backup";
+        GET    "/backup/status"                             Operator => backups::status: "How backups are";
+        POST   "/backup/cleanup"                            Operator => backups::cleanup: "Remove the backups that nobody wants to keep";
+        GET    "/backup/next-backup"                        Operator => backups::next: "When the next backup is made";
+        DELETE "/backup/{backup_name}"                      Operator => backups::delete: "Remove a backup" Invalid;
     ]
 }
 
@@ -252,7 +282,8 @@ mod tests {
     fn what_is_below_api_is_for_those_we_know() {
         for route in table() {
             let open = OPEN.contains(&route.path) || !route.path.starts_with("/api/");
-            assert_eq!(route.action.is_none(), open, "{route:?}");
+            let is_known = route.action.is_some() || route.operators_only;
+            assert_eq!(is_known, !open || route.path.starts_with("/backup/"), "{route:?}");
         }
     }
 }

@@ -29,6 +29,9 @@ pub enum Error {
         "the database server refuses; are role, password, certificate and the database's name right?"
     )]
     Refused(#[source] tokio_postgres::Error),
+    /// The one connection that there is was not given up.
+    #[error("the service did not give up its connection; is it busy?")]
+    Occupant(#[source] Box<dyn StdError + Send + Sync>),
     /// A statement failed, or the connection broke.
     #[error("the database failed while {doing}")]
     Database {
@@ -182,6 +185,15 @@ pub enum Error {
         /// What this one does not know.
         what: String,
     },
+    /// One was made, and then not found good.
+    #[error("{name} was made, and could not be read again")]
+    Unverified {
+        /// Its name.
+        name: String,
+        /// Why not.
+        #[source]
+        source: Box<Error>,
+    },
     /// None of our identities opens it.
     #[error(
         "none of the given identities opens {object}; it was encrypted to {}; give the identity of one of these in BACKUP_AGE_IDENTITY_FILE",
@@ -255,6 +267,48 @@ pub enum Error {
 }
 
 impl Error {
+    /// Returns what it is in one word, for programs to match on.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Name { .. } => "name",
+            Self::Settings(_) => "settings",
+            Self::Unreachable(_) => "unreachable",
+            Self::Refused(_) => "refused",
+            Self::Occupant(_) => "occupant",
+            Self::Database { .. } => "database",
+            Self::Pooler => "pooler",
+            Self::Standby => "standby",
+            Self::Busy { .. } => "busy",
+            Self::LockLost(_) => "lock_lost",
+            Self::Changing => "changing",
+            Self::Filtered { .. } => "filtered",
+            Self::Incomplete { .. } => "incomplete",
+            Self::Empty { .. } => "empty",
+            Self::Store { .. } => "store",
+            Self::Denied { .. } => "denied",
+            Self::NoDestination { .. } => "no_destination",
+            Self::Full { .. } => "full",
+            Self::Unencrypted { .. } => "unencrypted",
+            Self::Exists { .. } => "exists",
+            Self::NotFound { .. } => "not_found",
+            Self::Missing { .. } => "missing",
+            Self::Damaged { .. } => "damaged",
+            Self::Forged { .. } => "forged",
+            Self::TooNew { .. } => "too_new",
+            Self::Unverified { .. } => "unverified",
+            Self::WrongKey { .. } => "wrong_key",
+            Self::Occupied { .. } => "occupied",
+            Self::Target { .. } => "target",
+            Self::Schema { .. } => "schema",
+            Self::Differs { .. } => "differs",
+            Self::Migration(_) => "migration",
+            Self::Clock { .. } => "clock",
+            Self::TimedOut { .. } => "timed_out",
+            Self::Cancelled => "cancelled",
+            Self::Organization(_) => "organization",
+        }
+    }
+
     /// Returns an error of the database for what was being done.
     pub(crate) fn database(doing: impl Into<String>) -> impl FnOnce(tokio_postgres::Error) -> Self {
         move |source| Self::Database { doing: doing.into(), source }

@@ -48,6 +48,7 @@
 //! | `organization` | one organization alone: back from a backup, out, and in |
 //! | `rekey` | who can open one |
 //! | `retain`, `cleanup` | which may go, and how they go |
+//! | `worker` | when they are made, and what operators ask for |
 
 mod cleanup;
 mod create;
@@ -74,11 +75,13 @@ mod retain;
 mod scratch;
 mod seal;
 mod server;
+mod single;
 mod snapshot;
 mod store;
 mod task;
 mod upload;
 mod verify;
+mod worker;
 
 pub use cleanup::{Cleaned, cleanup, cleanup_older_than, delete};
 pub use create::{Create, create};
@@ -100,10 +103,12 @@ pub use organization::{
 pub use plan::{EXCEPTIONS, Plan, Table};
 pub use progress::{Progress, Stage, Tell, silent};
 pub use rekey::rekey;
-pub use restore::{Cluster, Migrate, MigrateByUrl, Restore, Restored, restore};
+pub use restore::{Cluster, Migrate, MigrateByUrl, Restore, Restored, restore, restore_here};
 pub use retain::{Decision, Fate, Known, Policy, plan};
 pub use scratch::{Replace, Target};
 pub use seal::{Identities, Recipients};
 pub use server::{Dial, Server};
+pub use single::{Single, Tenant};
 pub use store::{Provider, Store};
 pub use verify::{Read, verify};
+pub use worker::{Schedule, Setup, Worker, report};

@@ -46,9 +46,15 @@ impl Lock {
     /// # Errors
     /// [`Error::Busy`], [`Error::Pooler`], and what dialling says.
     pub(crate) async fn take(dial: &dyn Dial, database: Option<&str>, work: Work) -> Result<Self> {
-        let clients = [dial.dial(database).await?, dial.dial(database).await?];
-        find_pooler(&clients).await?;
-        let [client, _] = clients;
+        let client = dial.dial(database).await?;
+        let client = if dial.is_single() {
+            client
+        } else {
+            let clients = [client, dial.dial(database).await?];
+            find_pooler(&clients).await?;
+            let [client, _] = clients;
+            client
+        };
         settle(&client, Settle::Session).await?;
         if !ask(&client, "SELECT pg_try_advisory_lock($1)", work).await? {
             return Err(Error::Busy { what: work.name() });

@@ -7,10 +7,20 @@ use tokio_postgres::{Client, error::SqlState};
 use crate::{Error, Result, server::ident};
 
 /// Tables that are not backed up, and why.
-pub const EXCEPTIONS: &[(&str, &str)] = &[(
-    "seaql_migrations",
-    "the ledger of the migrations: a restore makes the schema by the migrations, which write it anew; the manifest has what it said",
-)];
+pub const EXCEPTIONS: &[(&str, &str)] = &[
+    (
+        "backup_reports",
+        "what is known of backups now: the worker says it anew, and what it was then would be wrong",
+    ),
+    (
+        "operations",
+        "what operators asked for and the worker did: restored, what was queued then would be done now",
+    ),
+    (
+        "seaql_migrations",
+        "the ledger of the migrations: a restore makes the schema by the migrations, which write it anew; the manifest has what it said",
+    ),
+];
 
 /// A table to copy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

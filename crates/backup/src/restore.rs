@@ -178,6 +178,27 @@ pub async fn restore(
     .await
 }
 
+/// Fills a database that is there and empty, and compares it with the backup, where no other can be
+/// made: on an embedded server. What is half-filled after an error is to be thrown away.
+///
+/// # Errors
+/// As [`restore`].
+pub async fn restore_here(
+    dial: Arc<dyn Dial>,
+    migrate: Arc<dyn Migrate>,
+    database: &str,
+    store: &Store,
+    name: &BackupName,
+    how: Read,
+) -> Result<Manifest> {
+    let backup = Opened::new(store, name, &how).await?;
+    let manifest = Arc::clone(&backup.manifest);
+    let filling = backup.fill(&*dial, &*migrate, store, database, &how);
+    unless_cancelled(&how.cancel, filling).await?;
+    migrate.migrate(database, None).await.map_err(Error::Migration)?;
+    Ok(Manifest::clone(&manifest))
+}
+
 /// Removes a scratch database after a failure, which is what is told.
 pub(crate) async fn forget(scratch: &Scratch, maintenance: &Client) {
     if let Err(error) = scratch.remove(maintenance).await {

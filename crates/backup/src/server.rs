@@ -18,6 +18,12 @@ pub trait Dial: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`Error::Unreachable`] and [`Error::Refused`].
     async fn dial(&self, database: Option<&str>) -> Result<Client>;
+
+    /// Tells whether the server takes one connection and no second, as an embedded one does. A second
+    /// waits until the first is closed.
+    fn is_single(&self) -> bool {
+        false
+    }
 }
 
 /// A server whose settings do not change.

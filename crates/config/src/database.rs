@@ -179,6 +179,21 @@ impl DatabaseSettings {
         settings
     }
 
+    /// Reads the settings of another database, of a variable that has its URL. Its certificates are
+    /// those that the URL names, or the program's.
+    pub(crate) fn read_other(reader: &mut Reader, variable: &'static Variable) -> Option<Self> {
+        let url = reader.secret(variable)?;
+        match ssl::split(url) {
+            Ok((url, ssl_mode, ssl_files)) => {
+                Some(Self { ssl_mode, ssl_files, ..Self::embedded(url) })
+            }
+            Err(message) => {
+                reader.problem(variable, message);
+                None
+            }
+        }
+    }
+
     /// The settings for an embedded database, which has one connection. Waiting for it is normal.
     pub fn embedded(url: Secret) -> Self {
         Self {

@@ -13,6 +13,7 @@ mod listener;
 mod log;
 mod look;
 mod oidc;
+mod operators;
 mod reader;
 mod secret;
 mod service;
@@ -28,6 +29,7 @@ pub use database::DatabaseSettings;
 pub use listener::{CertifiedKey, ListenerTls};
 pub use log::{LogFileSettings, LogSettings, TraceSettings};
 pub use oidc::{OidcSettings, is_private_way};
+pub use operators::OperatorSettings;
 pub use reader::{Problem, Problems, Reader, Variable};
 pub use secret::{Secret, SecretSource};
 pub use service::ServiceSettings;
@@ -44,6 +46,7 @@ pub fn all_variables() -> Vec<&'static Variable> {
         cache::VARIABLES,
         service::VARIABLES,
         listener::VARIABLES,
+        operators::VARIABLES,
         log::VARIABLES,
         tokens::VARIABLES,
         oidc::VARIABLES,

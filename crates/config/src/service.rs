@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
 
-use crate::{CertifiedKey, ListenerTls, Reader, Variable, listener};
+use crate::{CertifiedKey, ListenerTls, OperatorSettings, Reader, Variable, listener};
 
 const METADATA_HOST: Variable = Variable {
     name: "METADATA_HOST",
@@ -144,6 +144,8 @@ pub struct ServiceSettings {
     pub tls: ListenerTls,
     /// Which API key a certificate stands for, by its CN.
     pub certified: BTreeMap<String, CertifiedKey>,
+    /// Who operates the installation.
+    pub operators: OperatorSettings,
     /// Where standalone keeps its files.
     pub data_dir: PathBuf,
 }
@@ -155,6 +157,7 @@ impl ServiceSettings {
         Self {
             tls,
             certified: listener::principals(reader, tls),
+            operators: OperatorSettings::read(reader, tls),
             host: reader
                 .parse(&METADATA_HOST, "an IP address")
                 .unwrap_or(IpAddr::from([127, 0, 0, 1])),

@@ -71,6 +71,8 @@ ids! {
     EventId = "event id";
     /// An incident.
     IncidentId = "incident id";
+    /// Long work on the whole database.
+    OperationId = "operation id";
     /// An organization, which is a tenant.
     OrganizationId = "organization id";
     /// One request, from its log lines to its audit rows.

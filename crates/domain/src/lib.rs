@@ -11,6 +11,7 @@ mod ids;
 mod incident;
 mod kinds;
 mod number;
+mod operation;
 mod page;
 mod permission;
 mod schema;
@@ -21,12 +22,16 @@ pub use change::Change;
 pub use clock::{Clock, IdSource, ManualClock, RandomIds, SeededIds, SystemClock, Timestamp};
 pub use document::{Document, Tags};
 pub use ids::{
-    AgentConfigId, ApiKeyId, AuditId, ConfigId, EventId, IncidentId, OrganizationId, RequestId,
-    SessionId, StatId, TeamId, UserId,
+    AgentConfigId, ApiKeyId, AuditId, ConfigId, EventId, IncidentId, OperationId, OrganizationId,
+    RequestId, SessionId, StatId, TeamId, UserId,
 };
 pub use incident::{IllegalTransition, IncidentStatus, Progress};
 pub use kinds::{AgentType, ConfigStatus, ConfigType, Priority, Severity};
 pub use number::AtLeast;
+pub use operation::{
+    BackupEntry, BackupRuns, BackupStore, BackupTimes, OperationKind, OperationRequest,
+    OperationState,
+};
 pub use page::{Cursor, InvalidCursor, List, Page, PageRequest, Position};
 pub use permission::{Action, Reach, Role};
 pub use text::{

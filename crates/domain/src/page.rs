@@ -28,6 +28,9 @@ kinds! {
         Teams = "teams",
         /// Users of an organization.
         Users = "users",
+        // After the others: a cursor names its list by its place.
+        /// Operations of the whole database.
+        Operations = "operations",
     }
 }
 

@@ -19,6 +19,8 @@ pub enum Resource {
     Incident,
     /// A user's role in a team.
     Membership,
+    /// Long work on the whole database.
+    Operation,
     /// An organization.
     Organization,
     /// A measured value.
@@ -39,6 +41,7 @@ impl Resource {
             Self::Event => "event",
             Self::Incident => "incident",
             Self::Membership => "membership",
+            Self::Operation => "operation",
             Self::Organization => "organization",
             Self::Stat => "stat",
             Self::Team => "team",

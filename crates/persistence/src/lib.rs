@@ -53,6 +53,7 @@ mod figures;
 mod idempotency;
 mod incidents;
 mod memberships;
+mod operations;
 mod organizations;
 mod patch;
 mod principals;
@@ -86,6 +87,7 @@ pub use incidents::{
     Created, CreatedId, Incident, IncidentFilter, IncidentPatch, Incidents, NewIncident,
 };
 pub use memberships::{Member, Memberships};
+pub use operations::{BackupReport, NewOperation, Operation, Queued};
 pub use organizations::{Organization, OrganizationPatch, Organizations};
 pub use patch::Stamps;
 pub use purge::Purged;
@@ -97,7 +99,7 @@ pub use sessions::{Refreshed, Session, TokenHash};
 pub use sqlstate::known_constraints;
 pub use stats::{NewStat, Stat, StatFilter, Stats};
 pub use stats_summary::{Bucket, SummaryRequest};
-pub use store::{OrgTx, PoolOptions, Store};
+pub use store::{Lent, OrgTx, PoolOptions, Store};
 pub use system::{Account, SignUp, SystemScope};
 pub use teams::{NewTeam, Team, TeamPatch, Teams};
 pub use tls::Tls;

@@ -62,8 +62,8 @@ macro_rules! of_table {
             Resource::Stat => $scope.$verb::<stats::Entity>($argument).await,
             Resource::User => $scope.$verb::<users::Entity>($argument).await,
             Resource::Team => $scope.$verb::<teams::Entity>($argument).await,
-            // Not deleted by anybody; the latter goes by partitions.
-            Resource::Organization | Resource::Event => $nothing,
+            // Not deleted by anybody; events go by partitions.
+            Resource::Operation | Resource::Organization | Resource::Event => $nothing,
         }
     };
 }

@@ -3,6 +3,7 @@
 use std::{ops::Deref, sync::Arc, time::Duration};
 
 use brownie_domain::{Clock, IdSource, RandomIds, SystemClock};
+use tokio::sync::OwnedRwLockWriteGuard;
 
 use crate::{
     Error, OrgContext, OrgScope, PoolState, Reading, Result, SystemContext, SystemScope, Writing,
@@ -193,6 +194,16 @@ impl Store {
         (open, idle)
     }
 
+    /// Closes the one connection of an embedded database when what is under way is done, and opens none
+    /// as long as what this returns lives: for whoever else needs it. Requests wait meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when what is under way does not end; [`Error::Settings`] where there may be
+    /// a second connection, which whoever needs one should open.
+    pub async fn lend(&self) -> Result<Lent> {
+        self.engine.lend().await.map(Lent)
+    }
+
     /// Returns how the pool stands.
     pub fn pool_state(&self) -> PoolState {
         self.engine.pool_state()
@@ -214,6 +225,10 @@ impl Store {
         &self.sources
     }
 }
+
+/// That the connection of an embedded database is somebody else's.
+#[derive(Debug)]
+pub struct Lent(#[expect(dead_code, reason = "it is held")] OwnedRwLockWriteGuard<()>);
 
 /// A unit of work: everything done through it takes effect together or not at all. Dropped without
 /// [`OrgTx::commit`], nothing does.

@@ -44,6 +44,10 @@ NEVER_REACHED = {
 }
 
 
+# Its callers are tenants': none of them operates the installation.
+FOR_OPERATORS = ("/api/v1/operations", "/backup/")
+
+
 def run(number, document, folder):
     caller, phases, short, long, rest = RUNS[number]
     there = folder / f"{number}-{caller}"
@@ -76,7 +80,8 @@ def main():
             runs = list(pool.map(lambda number: run(number, document, Path(folder)), range(len(RUNS))))
     are_good = all(is_good for is_good, _ in runs)
     by_callers = set().union(*(reached for (caller, *_), (_, reached) in zip(RUNS, runs) if caller != "nobody"))
-    missed = everything - by_callers - NEVER_REACHED
+    operators = {label for label in everything if label.split()[1].startswith(FOR_OPERATORS)}
+    missed = everything - by_callers - NEVER_REACHED - operators
     print(f"{len(by_callers)} of {len(everything)} operations were answered with success at least once")
     if missed:
         print("FAILED: none of these requests was successful: " + ", ".join(sorted(missed)))

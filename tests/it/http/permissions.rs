@@ -33,6 +33,15 @@ async fn every_route_lets_in_whom_the_table_says() -> Result<()> {
         }
         let (method, path) = (Method::from_bytes(route.method.as_str().as_bytes())?, route.path);
         let url = fill(path, &things);
+        if route.operators_only {
+            for (client, who) in [(&viewer, "viewer"), (&member, "member"), (&here.admin, "admin")]
+            {
+                let status = ask(client, &method, path, &url).await?;
+                assert_eq!(status, 403, "{method} {path} as {who}");
+            }
+            assert_eq!(ask(&stranger, &method, path, &url).await?, 401, "{method} {path}");
+            continue;
+        }
         let Some(action) = route.action else {
             assert_ne!(
                 ask(&nobody, &method, path, &url).await?,

@@ -122,3 +122,26 @@ async fn the_listener_shows_what_is_new_and_goes_on_with_what_is_good() {
     tokio::time::sleep(Duration::from_millis(600)).await;
     assert_eq!(ask(&new, Some(&ours)).await, Some(200));
 }
+
+#[tokio::test]
+async fn an_operator_is_known_by_a_certificate() {
+    let database = harness::Postgres::shared().database();
+    let ca = Ca::new("ca");
+    let dir = Dir::new();
+    dir.put("ca.crt", ca.pem());
+    dir.put_pair("server", &ca.server());
+    let settings = [
+        ("CERT_DIR", dir.path().to_str().unwrap()),
+        ("METADATA_TLS", "optional"),
+        ("METADATA_OPERATORS", "ops-1, ops-2"),
+    ];
+    let service = Service::server_with(database.url(), &settings).await.unwrap();
+    let status = async |pair: Option<&Pair>, path: &str| {
+        client(&service.base(), &ca.pem(), pair).get(path).await.unwrap().status
+    };
+    let operator = ca.client("ops-2");
+    assert_eq!(status(Some(&operator), "/backup/status").await, 200);
+    assert_eq!(status(Some(&operator), "/api/v1/auth/me").await, 403);
+    assert_eq!(status(Some(&ca.client("ops-3")), "/backup/status").await, 401);
+    assert_eq!(status(None, "/backup/status").await, 401);
+}

@@ -9,7 +9,8 @@ use tokio_postgres::Client;
 /// Partitions are looked at by themselves.
 const TABLES: &str = "SELECT c.relname::text FROM pg_class c
     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
-      AND NOT c.relispartition AND c.relname <> 'seaql_migrations'";
+      AND NOT c.relispartition AND c.relname <> 'seaql_migrations'
+      AND c.relname NOT IN ('operations', 'backup_reports')";
 
 async fn names(client: &Client, sql: &str) -> BTreeSet<String> {
     client.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
@@ -100,6 +101,46 @@ async fn the_server_owns_nothing_and_the_public_may_nothing() {
         WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
         AND has_table_privilege('brownie-server', oid, 'DELETE, TRUNCATE')";
     assert_eq!(names(&client, removable).await, none());
+}
+
+/// The server asks, and calls off; it cannot say that anything was done, nor what backups there are.
+#[tokio::test]
+async fn the_server_only_queues_operations() {
+    let database = Postgres::shared().database();
+    let server = database.connect_as("brownie-server").await;
+    let queued = "INSERT INTO operations (id, kind, requested_by)
+        VALUES ('01a1fca1-0000-7000-8000-000000000001', 'backup.create', 'ada')";
+    server.batch_execute(queued).await.unwrap();
+    server.batch_execute("UPDATE operations SET cancel_requested_at = now()").await.unwrap();
+    for refused in [
+        "INSERT INTO operations (id, kind, requested_by, state)
+            VALUES (gen_random_uuid(), 'backup.create', 'ada', 'succeeded')",
+        "UPDATE operations SET state = 'succeeded'",
+        "UPDATE operations SET request = '{}'",
+        "UPDATE operations SET requested_by = 'grace'",
+        "DELETE FROM operations",
+        "INSERT INTO backup_reports (id) VALUES (1)",
+        "UPDATE backup_reports SET runs = '{}'",
+    ] {
+        let error = server.batch_execute(refused).await.unwrap_err();
+        let code = error.code().map(tokio_postgres::error::SqlState::code);
+        assert_eq!(code, Some("42501"), "{refused}");
+    }
+    // The worker may, and reads the tenants' rows, and writes none.
+    let worker = database.connect_as("brownie-backup").await;
+    worker
+        .batch_execute(
+            "UPDATE operations SET state = 'succeeded'; DELETE FROM operations;
+             INSERT INTO backup_reports (id) VALUES (1)",
+        )
+        .await
+        .unwrap();
+    let writable = "SELECT relname::text FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
+          AND has_any_column_privilege('brownie-backup', oid, 'INSERT, UPDATE')";
+    let client = database.connect().await;
+    let expected = ["backup_reports", "operations"].map(str::to_owned).into();
+    assert_eq!(names(&client, writable).await, expected);
 }
 
 /// The order of events rests on it: a session that took positions in advance would give out lower

@@ -31,6 +31,8 @@ use crate::{
 #[derive(Clone)]
 pub(super) enum Identity {
     Known(Box<Principal>),
+    /// Somebody who operates the installation, by name.
+    Operator(Arc<str>),
     /// A credential came, and it is not good.
     Refused(Problem),
 }
@@ -86,6 +88,10 @@ pub(super) async fn identity_of(request: &HttpRequest) -> Option<Identity> {
             return Some(Identity::Refused(problem));
         }
     };
+    if let Some(name) = deps.operators.by_token(credential) {
+        Method::Operator.shown(&Ok(Some(())));
+        return Some(Identity::Operator(name));
+    }
     let system = deps.store.system(&SystemContext::for_visitor(request_id(request)));
     let (method, outcome) = principal(deps, &system, credential).await;
     method.shown(&outcome);
@@ -100,6 +106,9 @@ pub(super) async fn identity_of(request: &HttpRequest) -> Option<Identity> {
 /// good enough to come in, and what is open to everybody is open to it.
 async fn certified(request: &HttpRequest, deps: &Deps) -> Option<Identity> {
     let PeerName(name) = request.conn_data::<PeerName>()?;
+    if let Some(name) = deps.operators.by_certificate(name) {
+        return Some(Identity::Operator(name));
+    }
     let (org_id, id) = *deps.certified.0.get(name)?;
     let system = deps.store.system(&SystemContext::for_visitor(request_id(request)));
     Some(match system.api_key(org_id, id).await {
@@ -229,6 +238,12 @@ impl Caller {
         let principal = match identity {
             Some(Identity::Known(principal)) => (**principal).clone(),
             Some(Identity::Refused(problem)) => return Err(problem.clone()),
+            Some(Identity::Operator(_)) => {
+                return Err(Problem::with(
+                    Code::Forbidden,
+                    "An operator is of no organization, and reaches nothing of any.",
+                ));
+            }
             None => return Err(Problem::new(Code::Unauthenticated)),
         };
         let deps =

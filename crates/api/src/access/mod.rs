@@ -8,6 +8,7 @@
 //! the body is: actix polls extractors in their order, and these are first.
 
 mod identity;
+mod operator;
 mod permission;
 
 use std::{future::Ready, marker::PhantomData, sync::Arc};
@@ -18,6 +19,8 @@ use brownie_persistence::{Error, OrgScope, OrgTx, Principal, Reading, Resource};
 
 pub use identity::Certified;
 pub(crate) use identity::{identify, known};
+pub(crate) use operator::Operator;
+pub use operator::Operators;
 pub use permission::{Permission, perm};
 
 use crate::{

@@ -41,6 +41,11 @@ const TAGS: &[(&str, &str)] = &[
     ("api_keys", "Keys for programs."),
     ("audit", "Who did what."),
     ("events", "What happened in the organization, in order, to follow along."),
+    (
+        "operations",
+        "Long work on the whole database, for operators: asked for here, done by the backup worker.",
+    ),
+    ("backups", "Backups of the whole database, for operators."),
     ("health", "The service itself."),
     ("problem", "What problems mean."),
     ("docs", "This document."),
@@ -103,6 +108,11 @@ fn make() -> Value {
                     "in": "header",
                     "name": "X-API-Key",
                     "description": "An API key of POST /api/v1/api-keys.",
+                },
+                "operator": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A token of somebody who operates the installation, of METADATA_OPERATOR_TOKENS_FILE.",
                 },
             },
         },
@@ -196,6 +206,11 @@ fn operation(
             description.push_str(" Does what PATCH does, and passes over fields that it does not know: what was read may be sent back.");
         }
         operation["description"] = description.into();
+    } else if told.operators_only {
+        operation["security"] = json!([{ "operator": [] }]);
+        operation["description"] =
+            "For those who operate the installation: by an operator's token, or certificate."
+                .into();
     } else {
         operation["security"] = json!([]);
         operation["description"] = "Takes no credentials.".into();
@@ -308,6 +323,7 @@ mod tests {
             let mut told = Operation::new(&mut schemas);
             (route.describe)(&mut told);
             assert_eq!(told.action, route.action, "{route:?}");
+            assert_eq!(told.operators_only, route.operators_only, "{route:?}");
         }
     }
 

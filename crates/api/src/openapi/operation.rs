@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Code, Problem,
-    access::{InTeam, Item, Org, Permission},
+    access::{InTeam, Item, Operator, Org, Permission},
     answer::{Created, Deleted, Made, Message, One, PageOf, Plain, Stored},
     body::{Body, IfMatch, Path},
     query::Query,
@@ -48,6 +48,8 @@ pub(crate) struct Operation<'a> {
     pub(crate) schemas: &'a mut Schemas,
     /// What a caller must be permitted.
     pub(crate) action: Option<Action>,
+    /// Whether the caller must be an operator.
+    pub(crate) operators_only: bool,
     pub(crate) parameters: Vec<Value>,
     pub(crate) request_body: Option<Value>,
     /// Answers that are no problems, by status.
@@ -60,6 +62,7 @@ impl<'a> Operation<'a> {
         Self {
             schemas,
             action: None,
+            operators_only: false,
             parameters: Vec::new(),
             request_body: None,
             answers: BTreeMap::new(),
@@ -197,6 +200,13 @@ impl Describe for HttpRequest {
 
 impl<T> Describe for web::Data<T> {
     fn describe(_: &mut Operation<'_>) {}
+}
+
+impl Describe for Operator {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.operators_only = true;
+        operation.may_fail([Code::Unauthenticated, Code::Forbidden]);
+    }
 }
 
 impl<P: Permission> Describe for Org<P> {

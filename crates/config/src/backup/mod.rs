@@ -3,7 +3,10 @@
 mod predecessor;
 mod variables;
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use crate::{DatabaseSettings, Reader, Secret, Variable};
 pub(crate) use variables::VARIABLES;
@@ -11,8 +14,8 @@ use variables::{
     BACKUP_ACCESS_KEY, BACKUP_AGE_IDENTITY_FILE, BACKUP_AGE_RECIPIENTS, BACKUP_ALLOW_UNENCRYPTED,
     BACKUP_CA_FILE, BACKUP_DESTINATION, BACKUP_ENDPOINT, BACKUP_KEEP_DAILY, BACKUP_KEEP_LAST,
     BACKUP_KEEP_MONTHLY, BACKUP_KEEP_WEEKLY, BACKUP_PARALLEL_JOBS, BACKUP_PROVIDER, BACKUP_REGION,
-    BACKUP_RETENTION_DAYS, BACKUP_SCHEDULE, BACKUP_SECRET_KEY, BACKUP_SIGNING_KEY, BACKUP_TIMEOUT,
-    BACKUP_TIMEZONE, BACKUP_TOKEN, BACKUP_VERIFY,
+    BACKUP_RESTORE_URL, BACKUP_RETENTION_DAYS, BACKUP_SCHEDULE, BACKUP_SECRET_KEY,
+    BACKUP_SIGNING_KEY, BACKUP_TIMEOUT, BACKUP_TIMEZONE, BACKUP_TOKEN, BACKUP_VERIFY,
 };
 
 /// A day: what belongs to no backup and is older is removed, so no run may take as long.
@@ -90,6 +93,8 @@ pub struct BackupSettings {
     pub schedule: String,
     /// In which time zone.
     pub timezone: String,
+    /// Where operators' restores are made, and as whom.
+    pub restore: Option<DatabaseSettings>,
     /// How many are kept.
     pub retention: BackupRetention,
 }
@@ -102,6 +107,18 @@ impl BackupSettings {
     /// as [`DatabaseSettings::read`], and by the predecessor's names.
     pub fn database(reader: &mut Reader, role: &str) -> DatabaseSettings {
         predecessor::database(reader, role)
+    }
+
+    /// Reads the settings of a program that has a place for them unless another is named.
+    pub fn read_beside(reader: &mut Reader, directory: &Path) -> Self {
+        let is_named = reader.set(&BACKUP_DESTINATION).is_some();
+        let mut settings = Self::read(reader);
+        if let BackupProvider::Directory(path) = &mut settings.provider
+            && !is_named
+        {
+            directory.clone_into(path);
+        }
+        settings
     }
 
     /// Reads the settings.
@@ -118,6 +135,7 @@ impl BackupSettings {
             verify: flag(reader, &BACKUP_VERIFY),
             schedule: reader.text(&BACKUP_SCHEDULE).unwrap_or_default(),
             timezone: reader.text(&BACKUP_TIMEZONE).unwrap_or_default(),
+            restore: DatabaseSettings::read_other(reader, &BACKUP_RESTORE_URL),
             retention: BackupRetention {
                 days: number(reader, &BACKUP_RETENTION_DAYS),
                 last: number(reader, &BACKUP_KEEP_LAST),

@@ -14,7 +14,7 @@ pub(super) const BACKUP_DESTINATION: Variable = Variable {
     aliases: &[],
     default: Some("/backups"),
     secret: false,
-    help: "Where they are kept: a directory, or the name of a bucket or container, with /prefix if there is more in it.",
+    help: "Where they are kept: a directory, or the name of a bucket or container, with /prefix if there is more in it. In brownie-standalone `backups` in its data directory unless set.",
 };
 pub(super) const BACKUP_ACCESS_KEY: Variable = Variable {
     name: "BACKUP_ACCESS_KEY",
@@ -112,7 +112,7 @@ pub(super) const BACKUP_SCHEDULE: Variable = Variable {
     aliases: &[],
     default: Some("0 2 * * *"),
     secret: false,
-    help: "When backups are made: minute, hour, day of the month, month, day of the week.",
+    help: "When `brownie-backup schedule` and brownie-standalone make backups: minute, hour, day of the month, month, day of the week; or a name such as @daily; off for never. One that was missed is made up for.",
 };
 pub(super) const BACKUP_TIMEZONE: Variable = Variable {
     name: "BACKUP_TIMEZONE",
@@ -120,6 +120,13 @@ pub(super) const BACKUP_TIMEZONE: Variable = Variable {
     default: Some("UTC"),
     secret: false,
     help: "The time zone of BACKUP_SCHEDULE: Europe/Berlin.",
+};
+pub(super) const BACKUP_RESTORE_URL: Variable = Variable {
+    name: "BACKUP_RESTORE_URL",
+    aliases: &[],
+    default: None,
+    secret: true,
+    help: "For `brownie-backup schedule`: the database as one URL, as a role that may make databases and for which `brownie-migrator up` works. Operators can restore then; as DATABASE_URL unless set, whose role brownie-backup may not.",
 };
 pub(super) const BACKUP_RETENTION_DAYS: Variable = Variable {
     name: "BACKUP_RETENTION_DAYS",
@@ -175,6 +182,7 @@ pub(crate) static VARIABLES: &[Variable] = &[
     BACKUP_VERIFY,
     BACKUP_SCHEDULE,
     BACKUP_TIMEZONE,
+    BACKUP_RESTORE_URL,
     BACKUP_RETENTION_DAYS,
     BACKUP_KEEP_LAST,
     BACKUP_KEEP_DAILY,

@@ -8,7 +8,7 @@ const LATENCY: &[f64] =
 
 metrics! {
     AUTH_ATTEMPTS = "brownie_auth_attempts_total", Counter of Count, ["method", "outcome"],
-        "Credentials shown, by method (password, oidc or refresh_token for a log-in; access_token, api_key, issuer_token or unreadable with a request) and outcome: accepted, refused, delayed (too many were wrong before) or failed (nobody could decide).";
+        "Credentials shown, by method (password, oidc or refresh_token for a log-in; access_token, api_key, issuer_token, operator or unreadable with a request) and outcome: accepted, refused, delayed (too many were wrong before) or failed (nobody could decide).";
     BUILD_INFO = "brownie_build_info", Gauge of Flag, ["version"],
         "Always 1; the label says which version runs.";
     HTTP_ERRORS = "brownie_http_errors_total", Counter of Count, ["code"],

@@ -110,7 +110,7 @@ pub const GROUPS: &[Group] = &[
     },
     Group {
         title: "Backups",
-        exported: "Whoever makes backups. The times are read from what is stored, so they survive a restart.",
+        exported: "The instance that tells of the business, where METRICS_INTERVAL is not 0, as the backup worker last reported it; so they survive its end. Of durations what that instance saw end.",
         metrics: backup::METRICS,
     },
     Group {

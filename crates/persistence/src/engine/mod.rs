@@ -34,7 +34,11 @@ use brownie_domain::OrganizationId;
 use deadpool::managed::{Pool, PoolError};
 use futures_util::future::{join, join3};
 use sea_orm::Statement;
-use tokio::{runtime::Handle, time::timeout};
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedRwLockWriteGuard, RwLock},
+    time::timeout,
+};
 use tokio_postgres::{Row, types::ToSql};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
@@ -57,6 +61,8 @@ type Object = deadpool::managed::Object<Maker>;
 #[derive(Debug, Clone)]
 pub(crate) struct Engine {
     pool: Pool<Maker>,
+    /// Where there is one connection: who may have it. Units read it, whoever borrows it writes.
+    gate: Option<Arc<RwLock<()>>>,
     connector: Arc<Connector>,
     doubt: Option<Doubt>,
     /// Whether a pooler in transaction mode is in between: then nothing belongs to a session.
@@ -103,6 +109,7 @@ impl Engine {
             .map_err(|error| Error::Settings(error.to_string()))?;
         Ok(Self {
             pool,
+            gate: options.single_connection.then(Arc::default),
             doubt: (!options.single_connection).then(|| Doubt::new(Arc::clone(&connector))),
             connector,
             pooled: Arc::default(),
@@ -130,6 +137,27 @@ impl Engine {
     /// that must find the organization first.
     pub(crate) async fn read_unscoped(&self, statement: Statement) -> Result<Vec<Row>> {
         self.run(None, statement).await
+    }
+
+    /// Runs one statement that writes for no organization, in a transaction of its own: to its end,
+    /// whatever becomes of the caller. It is not tried again when nobody knows whether it took effect.
+    pub(crate) async fn write_unscoped(&self, statement: Statement) -> Result<Vec<Row>> {
+        let engine = self.clone();
+        self.spawn(async move {
+            let client = engine.acquire().await?;
+            let timer = engine.meter.start(&statement.sql);
+            let bracket =
+                format!("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE{}", engine.limits());
+            let work = Box::pin(bracketed(&client, &bracket, statement));
+            let outcome = patiently(engine.doubt(), client.backend, engine.limit(), work).await;
+            timer.stop(&outcome);
+            client.answered();
+            if matches!(outcome, Err(Error::Unavailable(_) | Error::Timeout)) {
+                discard(client);
+            }
+            outcome
+        })
+        .await
     }
 
     /// Runs where the caller is: a flight is sent whole or not at all, so a caller that is dropped
@@ -193,10 +221,31 @@ impl Engine {
         drop(self.runtime.spawn(work));
     }
 
+    /// Closes the one connection, when nobody uses it, until what this returns is dropped.
+    pub(crate) async fn lend(&self) -> Result<OwnedRwLockWriteGuard<()>> {
+        let Some(gate) = &self.gate else {
+            return Err(Error::Settings("this database has more than one connection".to_owned()));
+        };
+        let work = async {
+            let guard = Arc::clone(gate).write_owned().await;
+            // Nobody else gets one now; whoever has it gives it back.
+            discard(self.pool.get().await.map_err(|_| Error::Unavailable(None))?);
+            Ok(guard)
+        };
+        timeout(self.limit() + self.acquire_timeout, work).await.unwrap_or(Err(Error::Timeout))
+    }
+
     async fn acquire(&self) -> Result<Object> {
         let began = Instant::now();
         // The pool's own limits are for each step; this one is for all.
-        let outcome = match timeout(self.acquire_timeout * 2, Box::pin(self.pool.get())).await {
+        let get = Box::pin(async {
+            let _gate = match &self.gate {
+                Some(gate) => Some(gate.read().await),
+                None => None,
+            };
+            self.pool.get().await
+        });
+        let outcome = match timeout(self.acquire_timeout * 2, get).await {
             Ok(Ok(client)) => Ok(client),
             Ok(Err(PoolError::Backend(error))) => Err(error),
             Ok(Err(PoolError::Timeout(_))) | Err(_) => Err(Error::Unavailable(None)),
@@ -210,10 +259,15 @@ impl Engine {
     /// is named, whatever the server's default: who counts under a lock, and who reads up to the
     /// horizon, needs a new snapshot for each statement.
     fn bracket(&self, access: &str, org: OrganizationId) -> String {
-        let limits = if self.is_pooled() { &*self.limits } else { "" };
+        let limits = self.limits();
         format!(
             "BEGIN ISOLATION LEVEL READ COMMITTED {access}; SET LOCAL app.org_id = '{org}'{limits}"
         )
+    }
+
+    /// What a bracket says of limits: where no session is ours, all of them.
+    fn limits(&self) -> &str {
+        if self.is_pooled() { &self.limits } else { "" }
     }
 
     /// The server ends a statement by itself; this ends the wait for a server that does not.

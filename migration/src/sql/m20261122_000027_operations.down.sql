@@ -1,0 +1,2 @@
+DROP TABLE backup_reports;
+DROP TABLE operations;
