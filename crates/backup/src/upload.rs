@@ -43,7 +43,8 @@ pub(crate) async fn upload(
             return unless_cancelled(cancel, put).await;
         }
     };
-    let mut upload = store.objects().put_multipart(&path).await.map_err(failed)?;
+    let begin = async { store.objects().put_multipart(&path).await.map_err(failed) };
+    let mut upload = unless_cancelled(cancel, begin).await?;
     let outcome = tokio::select! {
         biased;
         () = cancel.cancelled() => Err(Error::Cancelled),
