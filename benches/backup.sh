@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What brownie-backup takes beside PostgreSQL's own tools, on the same data in the same run: time, size
 # and peak memory, and ratios. Ours encrypts, and compares everything that it restored; theirs do neither.
-# Prints Markdown for docs/BACKUP.md.
+# Prints Markdown.
 #
 #   benches/backup.sh [MB] [ROUNDS]     512 and 3 unless given; 2048 needs 12 GB in /var/tmp
 #

@@ -14,6 +14,7 @@ mod pgbouncer;
 mod postgres;
 mod redis;
 mod service;
+mod stores;
 mod world;
 
 pub use chaos::{ChaosProxy, Dice, Mode};
@@ -24,6 +25,7 @@ pub use pgbouncer::{PgBouncer, PoolMode};
 pub use postgres::Postgres;
 pub use redis::Redis;
 pub use service::{JWT_SECRET, Service, binary, run};
+pub use stores::{ObjectStore, Protocol};
 pub use world::{Founded, new_agent_config, new_incident, new_stat, new_team, new_user};
 
 /// Returns a port of 127.0.0.1 on which nobody listens.

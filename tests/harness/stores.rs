@@ -1,4 +1,4 @@
-//! Object stores of our own, each a real process: SeaweedFS for S3, fake-gcs-server for Google's,
+//! Object stores of our own, each a real process: `SeaweedFS` for S3, fake-gcs-server for Google's,
 //! Azurite for Azure's. `bins/backup-worker` tests with them, too, by the path of this file.
 
 use std::{
@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 /// The bucket that each has.
 const BUCKET: &str = "brownie";
-/// Who may use SeaweedFS, and with what.
+/// Who may use `SeaweedFS`, and with what.
 const S3_KEYS: (&str, &str) = ("brownie", "a secret for tests");
 /// The account that Azurite comes with.
 const AZURE_KEYS: (&str, &str) = (
@@ -206,7 +206,7 @@ impl Drop for ObjectStore {
     }
 }
 
-/// Returns the first of four ports on which nobody listens, nor 10000 above, where SeaweedFS wants
+/// Returns the first of four ports on which nobody listens, nor 10000 above, where `SeaweedFS` wants
 /// each once more.
 fn free_ports() -> Result<u16> {
     static NEXT: AtomicU16 = AtomicU16::new(0);

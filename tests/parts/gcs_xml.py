@@ -150,6 +150,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(*store(bucket, key, body, headers))
         passed = {"range": headers["range"]} if "range" in headers else {}
         status, found, text = ask(self.command, self.path, None, passed)
+        if status == 500 and ask("GET", f"/storage/v1/b/{bucket}")[0] == 404:
+            return self.answer(*error(404, "NoSuchBucket"))
         if self.command == "DELETE" and status == 200:
             status, text = 204, b""
         if self.command in ("GET", "HEAD") and key and status in (200, 206):

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// How long a run that failed tries to remove what it stored: the store may be what failed.
-const TIDYING: Duration = Duration::from_secs(20);
+const TIDYING: Duration = Duration::from_secs(10);
 
 /// What a backup is made with.
 #[derive(Clone)]

@@ -13,7 +13,7 @@ use crate::{Error, Result, Store, part::Chunk, task::unless_cancelled};
 const AT_ONCE: usize = 2;
 
 /// How long an upload that failed is tried to be called off: the store may be what failed.
-const ABORTING: Duration = Duration::from_secs(10);
+const ABORTING: Duration = Duration::from_secs(5);
 const LEFT: &str = "an upload that failed could not be called off; the store may keep its parts until a clean-up, or its own rule for incomplete uploads, removes them";
 
 /// Stores what is received as one object. What fits into one chunk is stored at once; more in the
@@ -43,7 +43,8 @@ pub(crate) async fn upload(
             return unless_cancelled(cancel, put).await;
         }
     };
-    let mut upload = store.objects().put_multipart(&path).await.map_err(failed)?;
+    let begin = async { store.objects().put_multipart(&path).await.map_err(failed) };
+    let mut upload = unless_cancelled(cancel, begin).await?;
     let outcome = tokio::select! {
         biased;
         () = cancel.cancelled() => Err(Error::Cancelled),

@@ -11,13 +11,13 @@ BEGIN
             || '8' || substr(md5('x' || n), 1, 15))::uuid
     $f$;
     CREATE FUNCTION pg_temp.text(n bigint, sentences integer) RETURNS text LANGUAGE sql AS $f$
-        SELECT string_agg((ARRAY[
-            'Node ip-10-' || h % 256 || '-' || (h / 256) % 256 || ' has been not ready for ' || h % 900 || ' s. ',
-            'Container web-' || left(md5(h::text), 10) || ' was killed: it used ' || h % 4096 || ' MiB. ',
-            'GET /api/v1/orders/' || h || ' took ' || h % 30000 || ' ms, upstream ' || left(md5(h || 'u'), 8) || ' said 503. ',
-            'The volume pvc-' || md5(h::text) || ' is ' || h % 100 || ' % full. ',
-            'ERROR: deadlock detected; process ' || h % 65536 || ' waits for ShareLock on transaction ' || h || '. ',
-            'Somebody restarted the deployment and looked at the graphs: nothing since then. '])[1 + h % 6], '')
+        SELECT string_agg(CASE h % 6
+            WHEN 0 THEN 'Node ip-10-' || h % 256 || '-' || (h / 256) % 256 || ' has been not ready for ' || h % 900 || ' s. '
+            WHEN 1 THEN 'Container web-' || left(md5(h::text), 10) || ' was killed: it used ' || h % 4096 || ' MiB. '
+            WHEN 2 THEN 'GET /api/v1/orders/' || h || ' took ' || h % 30000 || ' ms, upstream ' || left(md5(h || 'u'), 8) || ' said 503. '
+            WHEN 3 THEN 'The volume pvc-' || md5(h::text) || ' is ' || h % 100 || ' % full. '
+            WHEN 4 THEN 'ERROR: deadlock detected; process ' || h % 65536 || ' waits for ShareLock on transaction ' || h || '. '
+            ELSE 'Somebody restarted the deployment and looked at the graphs: nothing since then. ' END, '')
         FROM generate_series(1, sentences) AS s, abs(hashint8(n * 97 + s)::bigint) AS h
     $f$;
     PERFORM make_partition('stats', '2026-08-01'), make_partition('audit_log', '2026-08-01'),

@@ -13,11 +13,11 @@ use crate::{
     world::{Worker, filled, inside, is_long},
 };
 
-/// A database, SeaweedFS, and a proxy between it and the program.
+/// A database, a store, and a proxy between it and the program.
 struct Way {
     pg: Postgres,
     database: String,
-    _store: ObjectStore,
+    store: ObjectStore,
     proxy: Proxy,
     worker: Arc<Worker>,
 }
@@ -30,7 +30,7 @@ impl Way {
         let proxy = Proxy::to(store.port()).await;
         let worker = Worker::on(&pg, &database, &store.variables_via(proxy.port, "p"))
             .with("BACKUP_VERIFY", "false");
-        Self { pg, database, _store: store, proxy, worker: Arc::new(worker) }
+        Self { pg, database, store, proxy, worker: Arc::new(worker) }
     }
 
     /// Runs it while something else is done.
@@ -121,7 +121,7 @@ async fn a_store_that_is_unwell_from_the_start_is_waited_for_too() {
 async fn what_does_not_come_back_is_given_up_in_time_and_left_to_the_next_clean_up() {
     let mut way = Way::new().await;
     let impatient =
-        Worker::on(&way.pg, &way.database, &way._store.variables_via(way.proxy.port, "p"))
+        Worker::on(&way.pg, &way.database, &way.store.variables_via(way.proxy.port, "p"))
             .with("BACKUP_VERIFY", "false")
             .with("BACKUP_TIMEOUT", "5");
     way.worker = Arc::new(impatient);

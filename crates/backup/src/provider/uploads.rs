@@ -158,7 +158,7 @@ struct Upload {
 mod tests {
     use super::*;
 
-    /// As in the documentation of ListMultipartUploads, shortened.
+    /// As in the documentation of `ListMultipartUploads`, shortened.
     const ANSWER: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
         <ListMultipartUploadsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">
           <Bucket>bucket</Bucket><KeyMarker></KeyMarker><UploadIdMarker></UploadIdMarker>
