@@ -129,7 +129,7 @@ fn operation_id(route: &Route, routes: &[Route]) -> String {
     match (is_second(route, routes), is_alias) {
         (true, _) => format!("{id}_put"),
         (_, true) => {
-            format!("{id}_{}", route.path.trim_start_matches('/').replace(['/', '.'], "_"))
+            format!("{id}_{}", route.path.trim_start_matches('/').replace(['/', '.', '-'], "_"))
         }
         _ => id,
     }

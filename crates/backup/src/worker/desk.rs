@@ -52,7 +52,7 @@ pub(crate) struct End {
     pub(crate) progress: Option<Value>,
 }
 
-/// The way to both tables. Keeps a connection, where there may be another.
+/// The way to both tables, over a connection that it keeps.
 #[derive(Debug)]
 pub(crate) struct Desk {
     dial: Arc<dyn Dial>,
@@ -82,10 +82,17 @@ impl Desk {
             }
         };
         let outcome = work(&client).await;
-        if outcome.is_ok() && !self.dial.is_single() {
+        if outcome.is_ok() {
             *kept = Some(client);
         }
         outcome.map_err(Error::database(doing))
+    }
+
+    /// Gives the connection back where there is no second: others need it.
+    pub(crate) async fn leave(&self) {
+        if self.dial.is_single() {
+            drop(self.client.lock().await.take());
+        }
     }
 
     /// Takes the oldest operation that waits, if no worker is at another. Those of which none has

@@ -146,8 +146,13 @@ impl Worker {
     pub async fn begin(&self) -> Result<()> {
         tracing::info!(schedule = self.schedule.text(), zone = self.schedule.zone(),
             next = ?self.next(), "the worker begins");
-        self.report_times().await?;
-        self.report_store().await
+        let reported = async {
+            self.report_times().await?;
+            self.report_store().await
+        };
+        let outcome = reported.await;
+        self.desk.leave().await;
+        outcome
     }
 
     /// Returns when the next backup is made, if nobody asks for one before.
@@ -171,6 +176,12 @@ impl Worker {
     /// # Errors
     /// When database or store cannot be asked.
     pub async fn step(&self) -> Result<()> {
+        let outcome = self.all().await;
+        self.desk.leave().await;
+        outcome
+    }
+
+    async fn all(&self) -> Result<()> {
         if self.is_due() {
             self.queue_due().await?;
         }
@@ -219,6 +230,7 @@ impl Worker {
                 runs: Vec::new(),
             },
             Ok(request) => {
+                self.desk.leave().await;
                 let tell = seen.tell();
                 let work = self.tools.perform(kind, request, &cancel, &tell);
                 let mut work = std::pin::pin!(work);

@@ -229,7 +229,11 @@ impl Engine {
         let work = async {
             let guard = Arc::clone(gate).write_owned().await;
             // Nobody else gets one now; whoever has it gives it back.
-            discard(self.pool.get().await.map_err(|_| Error::Unavailable(None))?);
+            let client = self.pool.get().await.map_err(|_| Error::Unavailable(None))?;
+            // An embedded server ends when a connection is cut that has answers under way.
+            let answered = client.simple_query("").await;
+            discard(client);
+            answered?;
             Ok(guard)
         };
         timeout(self.limit() + self.acquire_timeout, work).await.unwrap_or(Err(Error::Timeout))
