@@ -59,7 +59,7 @@ impl Said {
     }
 }
 
-fn server(url: &str, more: &[(&str, &str)]) -> Said {
+pub(crate) fn server(url: &str, more: &[(&str, &str)]) -> Said {
     server_told(&[], url, more)
 }
 

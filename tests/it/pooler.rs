@@ -5,6 +5,8 @@ use brownie_persistence::{PoolOptions, Store, SystemContext};
 use futures_util::future::join_all;
 use harness::{Database, Founded, PgBouncer, PoolMode, Postgres, run};
 
+use crate::doctor::{Said, server};
+
 fn visitor() -> SystemContext {
     SystemContext::for_visitor(RequestId::from_uuid(uuid::Uuid::nil()))
 }
@@ -91,4 +93,22 @@ async fn what_keeps_sessions_apart_is_no_pooler_to_us() {
         assert!(!store.system(&visitor()).footing().await.unwrap().pooled, "{version}");
         store.close().await;
     }
+}
+
+#[tokio::test]
+async fn doctor_says_for_whom_a_pooler_is_good() {
+    let database = Postgres::shared().database();
+    let good = in_front("1.24", PoolMode::Transaction, Some(200));
+    let url = database.url_via(good.port());
+    server(&url, &[]).expect("database.pooler", "ok", "of a kind that can be used");
+    let said = Said::by("brownie-migrator", &[], &[("DATABASE_URL", &url)]);
+    assert_eq!(said.code, Some(3));
+    said.expect("database.pooler", "failed", "the lock that keeps migrators apart");
+    let said = Said::by("brownie-backup", &[], &[("DATABASE_URL", &url)]);
+    said.expect("role", "failed", "there is a pooler between us");
+
+    let bad = in_front("1.18", PoolMode::Transaction, None);
+    let said = server(&database.url_via(bad.port()), &[]);
+    assert_eq!(said.code, Some(3));
+    said.expect("database.pooler", "failed", "rows of another's query");
 }
