@@ -52,7 +52,7 @@ impl Postgres {
     /// The newest that we support, where tests/install.sh puts it.
     pub(crate) fn newest() -> &'static Self {
         static SHARED: OnceLock<Postgres> = OnceLock::new();
-        SHARED.get_or_init(|| Self::alone())
+        SHARED.get_or_init(Self::alone)
     }
 
     /// One that no other test has, for those that look at the list of its databases.
