@@ -120,8 +120,15 @@ async fn called_off_at_any_moment_it_has_changed_nothing() {
         };
         let (error, ()) = tokio::join!(world.refused(how), stopper);
         assert!(matches!(error, Error::Cancelled), "{error}");
+        // Its session is gone, though what it waited for is not.
+        let sessions = "SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND application_name = 'brownie-backup'";
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
+        while world.value::<i64>(sessions).await > 0 {
+            assert!(tokio::time::Instant::now() < deadline);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
-    // And nobody waits for it any more.
     writer.batch_execute("COMMIT").await.unwrap();
     let free = format!(
         "SET lock_timeout = '3s'; UPDATE organizations SET name = 'free' WHERE id = '{}'",
