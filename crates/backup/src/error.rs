@@ -6,7 +6,7 @@ use std::{error::Error as StdError, time::Duration};
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why something failed. Whatever it was: nothing was published, and no database but a scratch one
-/// was changed.
+/// was changed, unless it says that nobody knows.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

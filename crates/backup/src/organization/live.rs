@@ -20,6 +20,8 @@ use crate::{
 pub(crate) struct Live {
     pub(crate) client: Client,
     pub(crate) database: String,
+    /// Its server process.
+    process: i32,
 }
 
 impl Live {
@@ -35,14 +37,21 @@ impl Live {
         set_owner(&client).await?;
         // When we are gone, our locks are, too, even in the middle of a long statement.
         let failed = || Error::database("setting up the connection");
-        client
-            .batch_execute("SET client_connection_check_interval = '1s'")
-            .await
-            .map_err(failed())?;
-        let live = Self { client, database: database.to_owned() };
+        let sql = "SET client_connection_check_interval = '1s'; SET client_min_messages = warning";
+        client.batch_execute(sql).await.map_err(failed())?;
+        let process = client.query_one("SELECT pg_backend_pid()", &[]).await;
+        let process = process.and_then(|row| row.try_get(0)).map_err(failed())?;
+        let live = Self { client, database: database.to_owned(), process };
         is_at_head(&live.client, database).await?;
         live.is_heard().await?;
         Ok(live)
+    }
+
+    /// Ends it at once, even in the middle of a statement, by way of another connection of the same
+    /// role: whoever waits for its locks need not wait longer.
+    pub(crate) async fn end(self, other: &Client) {
+        // It may have ended by itself.
+        let _ = other.query("SELECT pg_terminate_backend($1)", &[&self.process]).await;
     }
 
     /// Makes sure that readers of events wait for ours: the schema's `outbox_horizon()` goes by the

@@ -201,6 +201,7 @@ pub async fn restore_organization(
             bringing.bring(found, &way, told).await
         };
         let outcome = outcome.await;
+        live.end(lock.client()).await;
         forget(&scratch, lock.client()).await;
         outcome.map(|done| OrganizationRestored { took: started.elapsed(), ..done })
     })

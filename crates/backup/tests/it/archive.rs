@@ -350,7 +350,7 @@ async fn rows_that_do_not_fit_together_are_refused_by_the_schema() {
     let said = here.refused(forged.clone()).await;
     assert!(said.contains("foreign key"), "{said}");
     forge(&|lines| {
-        lines[at("teams")] = lines[at("teams")].replace("\"slug\":\"", "\"slug\":\"NO ")
+        lines[at("teams")] = lines[at("teams")].replace("\"slug\":\"", "\"slug\":\"NO ");
     });
     let said = here.refused(forged.clone()).await;
     assert!(said.contains("teams_slug_check"), "{said}");

@@ -66,7 +66,7 @@ async fn one_of_fifty_wrecked_organizations_is_restored_alone() {
     let audited: i64 = world.value(evidence).await;
 
     // It was called org-7 when the backup was made.
-    let dry = world.into_live("org-7");
+    let dry = world.in_place("org-7");
     let dry = brownie_backup::RestoreOrganization { dry_run: true, ..dry };
     let wrecked = world.very_rows(7).await;
     let told = world.restore_as("postgres", dry).await.unwrap();
@@ -324,7 +324,7 @@ async fn it_takes_no_superuser() {
         "CREATE ROLE {role} LOGIN CREATEDB CREATEROLE; GRANT \"brownie-migrator\", \"brownie-lookup\" TO {role} WITH ADMIN OPTION"
     );
     world.run(&sql).await;
-    world.restore_as(&role, world.into_live(&org(1))).await.unwrap();
+    world.restore_as(&role, world.in_place(&org(1))).await.unwrap();
     assert_eq!(world.restored_rows(1).await, before);
 }
 

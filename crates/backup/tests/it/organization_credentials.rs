@@ -86,7 +86,7 @@ async fn an_api_key_never_opens_more_than_it_did() {
          FROM api_keys WHERE {ours} AND name NOT IN ('newer', 'Key 1')"
     );
     let before: String = world.value(&keys).await;
-    let how = world.into_live("org-1");
+    let how = world.in_place("org-1");
     crate::world::patiently(async || {
         let (clock, ids) = (
             std::sync::Arc::new(brownie_domain::SystemClock),

@@ -37,7 +37,13 @@ async fn an_organization_of_an_older_backup_comes_back_in_todays_schema() {
     drop(client);
     let client = pg.connect(&database).await;
     let world = World { pg, database, place, client, manifest };
-    let (before, other) = (world.restored_rows(1).await, world.very_rows(2).await);
+    // A migration rewrites the configurations, and the time at which it did is another one here and there.
+    let rows = format!(
+        "SELECT string_agg((to_jsonb(t) - 'version' - 'updated_at')::text, ' ' ORDER BY name)
+         FROM configs AS t WHERE org_id = '{}'",
+        org(1)
+    );
+    let (before, other) = (world.value::<String>(&rows).await, world.very_rows(2).await);
     let wreck = format!(
         "DELETE FROM configs WHERE org_id = '{0}' AND name < 'Config 3';
          UPDATE configs SET name = 'x' || {1} || name WHERE org_id = '{0}'",
@@ -46,7 +52,8 @@ async fn an_organization_of_an_older_backup_comes_back_in_todays_schema() {
     );
     world.run(&wreck).await;
     let restored = world.restore("org-1").await.unwrap();
-    assert_eq!(world.restored_rows(1).await, before);
+    assert_eq!(world.value::<String>(&rows).await, before);
+    assert!(before.contains("1.50") && before.contains("source_format"), "{before}");
     assert_eq!(world.very_rows(2).await, other);
     let configs = restored.tables.iter().find(|it| it.table == "configs").unwrap();
     assert_eq!((configs.added, configs.changed), (2, 3));

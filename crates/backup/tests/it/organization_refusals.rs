@@ -25,12 +25,12 @@ impl World {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_there_or_taken_is_named() {
     let world = World::new(2, 1).await;
-    let error = world.refused(world.into_live("org-9")).await;
+    let error = world.refused(world.in_place("org-9")).await;
     assert!(
         matches!(&error, Error::Organization(Problem::Unknown { place, .. }) if place.contains("one")),
         "{error}"
     );
-    let error = world.refused(world.into_live(&org(9))).await;
+    let error = world.refused(world.in_place(&org(9))).await;
     assert!(matches!(&error, Error::Organization(Problem::Unknown { .. })), "{error}");
     let error = world.refused(world.beside("org-1", "org-2")).await;
     let is_two = |by: &brownie_domain::OrganizationId| by.to_string() == org(2);
@@ -43,11 +43,11 @@ async fn what_is_not_there_or_taken_is_named() {
     world.run("UPDATE organizations SET slug = 'old' WHERE slug = 'org-1'").await;
     world.run("UPDATE organizations SET slug = 'org-1' WHERE slug = 'org-2'").await;
     for name in ["org-1".to_owned(), org(1)] {
-        let error = world.refused(world.into_live(&name)).await;
+        let error = world.refused(world.in_place(&name)).await;
         assert!(taken(&error, "org-1"), "{error}");
     }
     // By the slug that it has now it is found, too.
-    let error = world.refused(world.into_live("old")).await;
+    let error = world.refused(world.in_place("old")).await;
     assert!(taken(&error, "org-1"), "{error}");
 }
 
@@ -58,7 +58,7 @@ async fn an_organization_is_overwritten_only_when_that_was_confirmed() {
     for typed in ["", "yes", "org-2", "ORG-1"] {
         assert!(Overwrite::confirmed(typed, &named).is_err(), "{typed:?}");
     }
-    let how = RestoreOrganization { into: Destination::Live(None), ..world.into_live("org-1") };
+    let how = RestoreOrganization { into: Destination::Live(None), ..world.in_place("org-1") };
     let error = world.refused(how).await;
     assert!(matches!(&error, Error::Organization(Problem::Unconfirmed(_))), "{error}");
 }
@@ -73,7 +73,7 @@ async fn a_damaged_backup_changes_nothing() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     std::fs::write(&path, bytes).unwrap();
-    let error = world.refused(world.into_live("org-1")).await;
+    let error = world.refused(world.in_place("org-1")).await;
     assert!(
         matches!(&error, Error::Damaged { object, .. } if object.contains("teams-")),
         "{error}"
@@ -84,7 +84,7 @@ async fn a_damaged_backup_changes_nothing() {
 async fn a_live_database_of_another_schema_is_refused_by_name() {
     let world = World::new(2, 1).await;
     world.run("INSERT INTO seaql_migrations (version, applied_at) VALUES ('m29990101_000001_later', 1)").await;
-    let error = world.refused(world.into_live("org-1")).await;
+    let error = world.refused(world.in_place("org-1")).await;
     assert!(
         matches!(&error, Error::Organization(Problem::NotAtHead { what, .. }) if what.contains("m29990101")),
         "{error}"
@@ -95,7 +95,7 @@ async fn a_live_database_of_another_schema_is_refused_by_name() {
             "DELETE FROM seaql_migrations WHERE version IN ('m29990101_000001_later', '{newest}')"
         ))
         .await;
-    let error = world.refused(world.into_live("org-1")).await;
+    let error = world.refused(world.in_place("org-1")).await;
     assert!(
         matches!(&error, Error::Organization(Problem::NotAtHead { what, .. }) if what.contains(&newest)),
         "{error}"
@@ -113,15 +113,22 @@ async fn called_off_at_any_moment_it_has_changed_nothing() {
     for patience in [50, 800, 6000] {
         let cancel = CancellationToken::new();
         let read = brownie_backup::Read { cancel: cancel.clone(), ..reading() };
-        let how = RestoreOrganization { read, ..world.into_live("org-1") };
+        let how = RestoreOrganization { read, ..world.in_place("org-1") };
         let stopper = async {
             tokio::time::sleep(Duration::from_millis(patience)).await;
             cancel.cancel();
         };
         let (error, ()) = tokio::join!(world.refused(how), stopper);
         assert!(matches!(error, Error::Cancelled), "{error}");
+        // Its session is gone, though what it waited for is not.
+        let sessions = "SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND application_name = 'brownie-backup'";
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
+        while world.value::<i64>(sessions).await > 0 {
+            assert!(tokio::time::Instant::now() < deadline);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
-    // And nobody waits for it any more.
     writer.batch_execute("COMMIT").await.unwrap();
     let free = format!(
         "SET lock_timeout = '3s'; UPDATE organizations SET name = 'free' WHERE id = '{}'",
@@ -142,7 +149,7 @@ async fn a_role_whose_events_nobody_would_wait_for_is_refused() {
              GRANT \"brownie-migrator\", \"brownie-lookup\" TO {role} WITH ADMIN OPTION, INHERIT FALSE"
         ))
         .await;
-    let error = world.restore_as(&role, world.into_live("org-1")).await.unwrap_err();
+    let error = world.restore_as(&role, world.in_place("org-1")).await.unwrap_err();
     assert!(
         matches!(&error, Error::Organization(Problem::Role { role: it }) if *it == role),
         "{error}"

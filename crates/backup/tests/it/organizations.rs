@@ -54,7 +54,7 @@ impl World {
 
     /// Restores an organization in its place.
     pub(crate) async fn restore(&self, organization: &str) -> Result<OrganizationRestored> {
-        self.restore_as("postgres", self.into_live(organization)).await
+        self.restore_as("postgres", self.in_place(organization)).await
     }
 
     pub(crate) async fn restore_as(
@@ -70,7 +70,7 @@ impl World {
         .await
     }
 
-    pub(crate) fn into_live(&self, organization: &str) -> RestoreOrganization {
+    pub(crate) fn in_place(&self, organization: &str) -> RestoreOrganization {
         let organization: Named = organization.parse().unwrap();
         let confirmed = Overwrite::confirmed(&organization.to_string(), &organization).unwrap();
         self.into(organization, Destination::Live(Some(confirmed)))
