@@ -27,8 +27,9 @@ pub(crate) use uploads::{Unfinished, Uploads};
 
 /// For the first question: whether there is such a bucket, and whether we are let in.
 const AT_FIRST: (usize, Duration) = (3, Duration::from_secs(15));
-/// For everything after it: stores stall, and refuse for a minute, and come back.
-const THEN: (usize, Duration) = (60, Duration::from_mins(4));
+/// For everything after it: stores stall, and refuse for a minute, and come back. Time alone counts: pauses
+/// are drawn by lot, so a number of tries is used up now sooner, now later.
+const THEN: (usize, Duration) = (usize::MAX, Duration::from_mins(4));
 
 const GOOGLE: &str = "https://storage.googleapis.com";
 
@@ -69,7 +70,7 @@ pub async fn open(settings: &BackupProvider) -> Result<Store> {
 fn retry(tries: usize, patience: Duration) -> RetryConfig {
     RetryConfig {
         backoff: BackoffConfig {
-            init_backoff: Duration::from_millis(100),
+            init_backoff: Duration::from_millis(200),
             max_backoff: Duration::from_secs(10),
             base: 2.,
         },
