@@ -50,7 +50,7 @@ impl Doctor {
     /// Looks at everything, says what was found, and ends the process.
     pub(crate) async fn run(self, json: bool) -> ! {
         let mut reader = Reader::from_process();
-        let database = DatabaseSettings::read(&mut reader, PROGRAM);
+        let database = BackupSettings::database(&mut reader, PROGRAM);
         let certs = CertSettings::read(&mut reader, PROGRAM);
         let settings = BackupSettings::read(&mut reader);
         let _ = LogSettings::read(&mut reader, false);

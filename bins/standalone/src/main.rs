@@ -41,7 +41,7 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make the database of a backup, which the service has made on BACKUP_SCHEDULE, or an operator
+    /// Make the database of a backup, which the service has made on `BACKUP_SCHEDULE`, or an operator
     /// asked for. The service must be stopped. The database that was there stays beside it.
     Restore {
         /// Which: a directory in `backups` of the data directory.

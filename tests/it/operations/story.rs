@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{Place, accepted};
 
+#[expect(clippy::too_many_lines, reason = "it is one story, told from its beginning to its end")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_is_asked_for_listed_restored_and_removed() -> Result<()> {
     let place = Place::new().await?;
