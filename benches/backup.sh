@@ -29,7 +29,7 @@ port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0));
 (cd "$work/pg" && as_postgres "$bin/initdb" -U postgres -A trust -E UTF8 --locale=C -D data >/dev/null &&
   as_postgres "$bin/pg_ctl" -D data -w -l log -o "-k $work/pg -p $port -c listen_addresses=127.0.0.1 \
     -c shared_buffers=512MB -c max_wal_size=4GB" start >/dev/null)
-export PGHOST=127.0.0.1 PGPORT=$port PGUSER=postgres
+export PGHOST=127.0.0.1 PGPORT=$port PGUSER=postgres PGOPTIONS="-c client_min_messages=warning"
 psql() { "$bin/psql" -qX -v ON_ERROR_STOP=1 "$@"; }
 psql -d postgres -c 'CREATE DATABASE original'
 export DATABASE_URL="postgres://postgres@127.0.0.1:$port/original?sslmode=disable" LOG_LEVEL=warn
