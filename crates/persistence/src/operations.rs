@@ -168,7 +168,7 @@ impl SystemScope {
         const GET: &str = concat!("SELECT ", columns!(), " FROM operations WHERE id = $1");
         let statement =
             Statement::from_sql_and_values(DbBackend::Postgres, GET, [id.as_uuid().into()]);
-        one(self.store().engine().read_unscoped(statement).await?)
+        one(&self.store().engine().read_unscoped(statement).await?)
     }
 
     /// Returns a page of the operations, the newest first.
@@ -268,7 +268,7 @@ impl SystemScope {
     }
 }
 
-fn one(rows: Vec<Row>) -> Result<Operation> {
+fn one(rows: &[Row]) -> Result<Operation> {
     rows.first().map_or(Err(Error::NotFound { resource: Resource::Operation }), operation)
 }
 
