@@ -16,7 +16,11 @@ use brownie_backup::{
 use brownie_config::BackupSettings;
 use brownie_domain::{Clock, RequestId, SystemClock};
 use brownie_persistence::{Store, SystemContext};
-use tokio::{task::JoinHandle, time::sleep};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    task::JoinHandle,
+    time::sleep,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::embedded::{DataDir, Embedded};
@@ -55,6 +59,16 @@ impl Backups {
             settings,
             stop: stop.clone(),
         })?;
+        // With the service, which needs the connection back to end.
+        let mut terminate = signal(SignalKind::terminate())?;
+        let told = stop.clone();
+        drop(tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+            told.cancel();
+        }));
         let task = tokio::spawn(work(worker, store, stop.clone()));
         Ok(Self { stop, task })
     }
