@@ -73,6 +73,7 @@ async fn ten_thousand_strangers_add_no_series() {
         let strangers: Vec<_> = (0..size).map(|_| Stranger::from(&mut dice)).collect();
         stream::iter(strangers).for_each_concurrent(8, |stranger| stranger.asks(&client)).await;
     };
+    series(&service).await;
     crowd(1000).await;
     let known = series(&service).await;
     crowd(9000).await;
@@ -85,7 +86,8 @@ async fn ten_thousand_strangers_add_no_series() {
     assert!(after.len() < 2000, "{}", after.len());
 }
 
-/// Every connection to the database falls silent; the numbers are told as before.
+/// Nothing that asks the database gets an answer: first every connection falls silent, then every table
+/// is locked. The numbers are told as before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_exporter_answers_while_the_database_hangs() {
     let database = Postgres::shared().database();
@@ -94,6 +96,9 @@ async fn the_exporter_answers_while_the_database_hangs() {
     let service = Service::server_with(&database.url_via(proxy.port()), &often).await.unwrap();
     let alice = service.client().sign_up("hanging").await.unwrap();
     proxy.set(Mode::Silence);
+    let admin = database.connect().await;
+    let locks = "BEGIN; LOCK TABLE users, organizations, sessions, seaql_migrations, memberships";
+    admin.batch_execute(locks).await.unwrap();
     let waits = tokio::spawn(async move { alice.get("/api/v1/auth/me").await.unwrap().status });
     let clients = [service.metrics_client(), service.client()];
     for _ in 0..10 {
@@ -107,4 +112,5 @@ async fn the_exporter_answers_while_the_database_hangs() {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     assert_eq!(waits.await.unwrap(), 503, "the database hung all the while");
+    admin.batch_execute("ROLLBACK").await.unwrap();
 }
