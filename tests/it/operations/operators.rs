@@ -45,7 +45,7 @@ async fn an_operator_may_and_a_tenant_may_not() -> Result<()> {
         assert!(matches!(allowed.status, 200 | 202 | 404), "{method} {}: {allowed:?}", route.path);
         // Where there are no operators, it is said how there would be.
         let answer = ask(&unset, &method, route.path).await?;
-        assert_eq!(answer.status, 401, "{answer:?}");
+        assert_eq!(answer.status, 403, "{answer:?}");
         assert!(answer.text("detail").contains("METADATA_OPERATOR_TOKENS_FILE"), "{answer:?}");
     }
     // And an operator is of no organization.

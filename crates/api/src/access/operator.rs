@@ -83,13 +83,13 @@ impl Operator {
                 Ok(Self { name: Arc::clone(name), system: deps.store.system(&context) })
             }
             Some(Identity::Refused(problem)) => Err(problem.clone()),
+            identity if deps.operators.is_empty() => Err(Problem::with(
+                if identity.is_some() { Code::Forbidden } else { Code::Unauthenticated },
+                "This installation has no operators: set METADATA_OPERATOR_TOKENS_FILE, or METADATA_OPERATORS where clients have certificates.",
+            )),
             Some(Identity::Known(_)) => Err(Problem::with(
                 Code::Forbidden,
                 "This is for those who operate the installation; no role in an organization permits it.",
-            )),
-            None if deps.operators.is_empty() => Err(Problem::with(
-                Code::Unauthenticated,
-                "This installation has no operators: set METADATA_OPERATOR_TOKENS_FILE, or METADATA_OPERATORS where clients have certificates.",
             )),
             None => Err(Problem::with(
                 Code::Unauthenticated,
