@@ -77,7 +77,6 @@ macro_rules! operators_only {
 /// Returns all routes.
 #[expect(clippy::too_many_lines, reason = "each is one line")]
 #[rustfmt::skip]
-#[expect(clippy::too_many_lines, reason = "a line for each route")]
 pub fn table() -> Vec<Route> {
     routes![
         GET    "/"                                          - => health::index: "What this is, and where the rest is";

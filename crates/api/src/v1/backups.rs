@@ -105,7 +105,6 @@ pub(crate) struct BackupStatus {
 /// When the next backup is made.
 #[expect(clippy::struct_field_names, reason = "the original's name of it")]
 #[derive(Debug, Serialize, JsonSchema)]
-#[expect(clippy::struct_field_names, reason = "as status has it")]
 pub(crate) struct NextBackup {
     /// Null when nobody follows a schedule, or no date fits it any more.
     next_backup: Option<Timestamp>,
