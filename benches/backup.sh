@@ -10,7 +10,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 megabytes=${1:-512} rounds=${2:-3} jobs=${JOBS:-2}
 bin=${PGBIN:-$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -n 1)}
-cargo build --release --locked -q -p brownie-backup-worker -p brownie-migrator
+# The same three as benches/ground.sh, so that neither builds anew what the other has built.
+cargo build --release --locked -q -p brownie-server -p brownie-migrator -p brownie-backup-worker
 programs=${CARGO_TARGET_DIR:-target}/release
 
 work=$(mktemp -d /var/tmp/brownie-bench.XXXXXX)

@@ -17,7 +17,8 @@ stop() {
 }
 trap stop EXIT
 
-cargo build --locked --release --quiet -p brownie-server -p brownie-migrator
+# The same three as benches/backup.sh, so that neither builds anew what the other has built.
+cargo build --locked --release --quiet -p brownie-server -p brownie-migrator -p brownie-backup-worker
 mkdir "$work/pg" && { [ "$(id -u)" != 0 ] || chown -R postgres "$work"; }
 port=$(free_port) http=$(free_port)
 as_postgres "$pg_bin/initdb" -U postgres -A trust -E UTF8 --locale=C -D "$work/data" >/dev/null
