@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use brownie_backup::{
-    Destination, Manifest, Named, OrganizationRestored, Overwrite, RestoreOrganization, Result,
-    restore_organization,
+    Destination, EXCEPTIONS, Manifest, Named, OrganizationRestored, Overwrite, RestoreOrganization,
+    Result, restore_organization,
 };
 use brownie_domain::{RandomIds, SystemClock};
 use tokio_postgres::Client;
@@ -100,12 +100,14 @@ impl World {
     }
 
     async fn rows(&self, n: u32, row: &str, without: &[&str]) -> Vec<(String, String)> {
-        let tables = "SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace
-            AND relkind IN ('r', 'p') AND NOT relispartition AND relname <> 'seaql_migrations' ORDER BY 1";
+        let tables =
+            "SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace
+            AND relkind IN ('r', 'p') AND NOT relispartition ORDER BY 1";
+        let is_exception = |table: &str| EXCEPTIONS.iter().any(|(name, _)| *name == table);
         let mut all = Vec::new();
         for table in self.client.query(tables, &[]).await.unwrap() {
             let table: String = table.get(0);
-            if without.contains(&table.as_str()) {
+            if without.contains(&table.as_str()) || is_exception(&table) {
                 continue;
             }
             let key = if table == "organizations" { "id" } else { "org_id" };

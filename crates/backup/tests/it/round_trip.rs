@@ -24,7 +24,10 @@ async fn every_table_is_backed_up_or_excepted_by_name() {
     for table in &all {
         let is_exception = EXCEPTIONS.iter().any(|(name, _)| name == table);
         assert!(planned.contains(&table.as_str()) != is_exception, "{table}");
-        // The rows that these tests go by must be of every table.
+        if is_exception {
+            continue;
+        }
+        // The rows that these tests go by must be of every other table.
         let rows: i64 =
             client.query_one(&format!("SELECT count(*) FROM {table}"), &[]).await.unwrap().get(0);
         assert!(rows > 0, "tests/it/rows.sql has none of {table}");
