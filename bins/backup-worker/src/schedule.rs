@@ -1,10 +1,15 @@
 //! The long-running worker, and what a single run reports.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use brownie_backup::{Error, Setup, report};
 
+use tokio::time::timeout;
+
 use crate::{commands::Worker, stop::told_to_stop};
+
+/// How long a run may take to say what it came to.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Worker {
     /// Follows the schedule until it is told to stop.
@@ -36,7 +41,9 @@ impl Worker {
         let Some(way) = &self.way else { return };
         let dial = Arc::clone(way) as _;
         let runs = [("backup", ended)];
-        if let Err(error) = report(dial, &self.store, &self.settings, &runs).await {
+        // A store that is away was waited for long enough by the run itself.
+        let said = timeout(PATIENCE, report(dial, &self.store, &self.settings, &runs)).await;
+        if let Err(error) = said.unwrap_or(Err(Error::TimedOut { after: PATIENCE })) {
             tracing::warn!(error = %brownie_logging::chain(&error), "the run could not be reported; operators see what there was before");
         }
     }
