@@ -3,6 +3,7 @@
 
 use std::{error::Error as StdError, fmt};
 
+use serde::Serialize;
 use serde_json::Value;
 use tracing::{
     Event, Level, Subscriber,
@@ -124,30 +125,35 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for JsonLines {
 }
 
 /// Begins a line. A stream of ours is called by its last name.
-fn begun(level: Level, target: &str) -> String {
-    let mut line = String::with_capacity(512);
+fn begun(level: Level, target: &str) -> Vec<u8> {
+    let mut line = String::with_capacity(1024);
     line.push_str("{\"timestamp\":\"");
     let _ = SystemTime.format_time(&mut Writer::new(&mut line));
-    line.push_str(&format!("\",\"level\":\"{level}\""));
-    let logger = target.strip_prefix(crate::STREAMS).unwrap_or(target);
-    member(&mut line, "logger", &logger.into());
+    line.push_str("\",\"level\":\"");
+    line.push_str(level.as_str());
+    line.push('"');
+    let mut line = line.into_bytes();
+    member(&mut line, "logger", target.strip_prefix(crate::STREAMS).unwrap_or(target));
     line
 }
 
-fn member(line: &mut String, name: &str, value: &Value) {
-    // A field's name is Rust's, or a text of a library's.
-    line.push_str(&format!(",{}:{value}", Value::from(name)));
+fn member(line: &mut Vec<u8>, name: &str, value: impl Serialize) {
+    line.push(b',');
+    // A field's name is Rust's, or a text of a library's. Writing to memory does not fail.
+    let _ = serde_json::to_writer(&mut *line, name);
+    line.push(b':');
+    let _ = serde_json::to_writer(line, &value);
 }
 
-fn ended(mut line: String) -> Vec<u8> {
-    line.push_str("}\n");
-    line.into_bytes()
+fn ended(mut line: Vec<u8>) -> Vec<u8> {
+    line.extend_from_slice(b"}\n");
+    line
 }
 
 /// The line that tells of lost ones.
 pub(crate) fn notice(lines: u64) -> Vec<u8> {
     let mut line = begun(Level::WARN, env!("CARGO_CRATE_NAME"));
-    member(&mut line, "message", &crate::LOST.into());
-    member(&mut line, "lines", &lines.into());
+    member(&mut line, "message", crate::LOST);
+    member(&mut line, "lines", lines);
     ended(line)
 }

@@ -57,9 +57,19 @@ impl Cluster {
 
     async fn reload(&self) {
         let client = self.postgres.connect("postgres").await.unwrap();
+        let sql = "SELECT clock_timestamp()::text";
+        let told: String = client.query_one(sql, &[]).await.unwrap().get(0);
         client.batch_execute("SELECT pg_reload_conf()").await.unwrap();
-        // The postmaster reads its files when it gets to it.
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        // The postmaster reads its files when it gets to it; sessions that begin later know when.
+        let sql = format!("SELECT pg_conf_load_time() >= '{told}'");
+        for _ in 0..200 {
+            let client = self.postgres.connect("postgres").await.unwrap();
+            if client.query_one(&sql, &[]).await.unwrap().get(0) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the postmaster does not read its files");
     }
 
     /// The URL of a role, without any certificates.
