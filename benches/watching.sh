@@ -3,10 +3,13 @@
 # both off, in the same run on the same data. Prints Markdown for docs/performance.md. Needs wrk, and
 # PostgreSQL's programs (PG_BIN).
 #
-#   benches/watching.sh [SECONDS] [ROUNDS]     10 and 3 unless given
+# The machine's own speed changes more from one half minute to the next than what is measured, so each
+# round measures both, one right after the other and in turns first, and its ratio is taken of that.
+#
+#   benches/watching.sh [SECONDS] [ROUNDS]     4 and 11 unless given
 set -euo pipefail
 cd "$(dirname "$0")/.."
-seconds=${1:-10} rounds=${2:-3}
+seconds=${1:-4} rounds=${2:-11}
 . benches/ground.sh
 
 # The access line of each request goes to the log, as in production; Prometheus asks every second.
@@ -15,7 +18,8 @@ unwatched() { METRICS_ENABLED=false LOG_LEVEL=off,brownie::audit=off,brownie::se
 
 for ((round = 1; round <= rounds; round++)); do
   for what in read list create; do
-    for mode in unwatched watched; do
+    if ((round % 2)); then modes="unwatched watched"; else modes="watched unwatched"; fi
+    for mode in $modes; do
       scraper=
       $mode
       of_http $what >>"$work/$mode.$what"
@@ -27,10 +31,11 @@ for ((round = 1; round <= rounds; round++)); do
   done
 done
 
-echo "| $connections connections, $(nproc) cores, median of $rounds rounds of $seconds s | unwatched | watched | ratio |"
-echo "|---|---|---|---|"
+echo "| $connections connections, $(nproc) cores, $rounds rounds of $seconds s, medians | unwatched | watched | ratio | between |"
+echo "|---|---|---|---|---|"
 for what in read list create; do
   off=$(median <"$work/unwatched.$what") on=$(median <"$work/watched.$what")
+  paste -d' ' "$work/watched.$what" "$work/unwatched.$what" | awk '{ print $1 / $2 }' | sort -n >"$work/ratios"
   case $what in read) name="read by id" ;; list) name="list page of 50" ;; create) name="create" ;; esac
-  awk -v n="$name" -v off="$off" -v on="$on" 'BEGIN { printf "| %s | %d | %d | %.2f |\n", n, off, on, on / off }'
+  awk -v n="$name" -v off="$off" -v on="$on" '{ r[NR] = $1 } END { printf "| %s | %d | %d | %.2f | %.2f to %.2f |\n", n, off, on, r[int((NR + 1) / 2)], r[1], r[NR] }' "$work/ratios"
 done

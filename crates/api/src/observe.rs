@@ -53,12 +53,14 @@ pub(crate) async fn observe<B: MessageBody + 'static>(
         response.headers_mut().insert(REQUEST_ID, value);
     }
 
-    let route = route.or_else(|| response.request().match_pattern());
-    let route = route.unwrap_or_else(|| UNMATCHED.to_owned());
+    let route = route.unwrap_or_else(|| {
+        let route = response.request().match_pattern().unwrap_or_else(|| UNMATCHED.to_owned());
+        span.record("route", &route);
+        route
+    });
     let status = response.status().as_u16();
     let elapsed = started.elapsed();
     meter::answered(method, &route, status, elapsed);
-    span.record("route", &route);
     end_trace(&span, method, &route, status);
     span.in_scope(|| {
         if let Some(problem) = refused.filter(|problem| concerns_security(problem.code())) {

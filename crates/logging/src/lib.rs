@@ -18,11 +18,12 @@ use std::{
 
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
+    filter::Targets,
     fmt::{
         format::Writer,
         time::{FormatTime, SystemTime},
     },
-    layer::SubscriberExt,
+    layer::{Filter, SubscriberExt},
     util::SubscriberInitExt,
 };
 
@@ -91,11 +92,20 @@ impl Options {
 
     /// The streams but that of requests do not depend on the level: who sets it to `warn` wants less
     /// noise, not fewer facts. A filter that names them is stronger.
-    fn filter(&self) -> EnvFilter {
+    ///
+    /// One that asks for what spans say looks at every span that is entered and left; without, it is
+    /// not paid for.
+    fn filter(&self) -> Box<dyn Filter<Registry> + Send + Sync> {
         let audit = if self.audit { "info" } else { "off" };
         let ours = format!("{QUIET},{AUDIT}={audit},{PERFORMANCE}=info,{SECURITY}=info");
-        EnvFilter::try_new(format!("{ours},{}", self.filter))
-            .unwrap_or_else(|_| EnvFilter::new(format!("{ours},info")))
+        let all = format!("{ours},{}", self.filter);
+        if !all.contains('[')
+            && let Ok(targets) = all.parse::<Targets>()
+        {
+            return Box::new(targets);
+        }
+        let filter = EnvFilter::try_new(all);
+        Box::new(filter.unwrap_or_else(|_| EnvFilter::new(format!("{ours},info"))))
     }
 }
 

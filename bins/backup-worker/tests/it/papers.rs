@@ -13,7 +13,7 @@ fn script(page: &str) -> String {
     let text = std::fs::read_to_string(here.join("../../docs").join(page)).unwrap();
     let blocks = text.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
     let script: String = blocks.collect();
-    assert!(script.lines().count() > 10, "{page}");
+    assert!(script.lines().count() > 6, "{page}");
     script
 }
 
@@ -78,4 +78,32 @@ async fn the_runbook_brings_a_database_back() {
     assert_eq!(without(inside(&pg, &database).await), without(before.clone()));
     assert_eq!(inside(&pg, "brownie_restored").await, before);
     assert!(worker.names().contains(&"after-recovery".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_organization_comes_back_as_its_page_says() {
+    let pg = Postgres::alone();
+    let database = pg.filled(1, 1).await;
+    let client = pg.connect(&database).await;
+    let first = "(SELECT min(id::text)::uuid FROM organizations)";
+    let named = format!("UPDATE organizations SET slug = 'acme' WHERE id = {first}");
+    client.batch_execute(&named).await.unwrap();
+    let worker = Worker::local(&pg, &database);
+    let (url, identity) = (pg.url("postgres", &database), worker.dir.path().join("identity"));
+    let destination = worker.directory().display().to_string();
+    let variables = [
+        ("DATABASE_URL", url.as_str()),
+        ("BACKUP_DESTINATION", &destination),
+        ("BACKUP_AGE_RECIPIENTS", &crate::world::keys().0),
+        ("BACKUP_AGE_IDENTITY_FILE", identity.to_str().unwrap()),
+    ];
+    bash(&pg, &script("organization-restore.md"), worker.dir.path(), &variables);
+    let of = "SELECT string_agg(slug || ' ' || (SELECT count(*) FROM incidents WHERE org_id = o.id), ', '
+        ORDER BY slug) FROM organizations AS o WHERE slug LIKE 'acme%'";
+    let found: String = client.query_one(of, &[]).await.unwrap().get(0);
+    let count = found.split(' ').nth(1).unwrap().trim_end_matches(',');
+    assert_ne!(count, "0");
+    assert_eq!(found, format!("acme {count}, acme-2 {count}, acme-monday {count}"));
+    let restored = "SELECT count(*) FROM audit_log WHERE action = 'organization.restored'";
+    assert_eq!(client.query_one(restored, &[]).await.unwrap().get::<_, i64>(0), 1);
 }

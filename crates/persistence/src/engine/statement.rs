@@ -10,38 +10,50 @@ pub(super) fn report_slow(sql: &str, took: Duration, rows: Option<usize>) {
     tracing::warn!(target: "brownie::performance", operation, table, duration_ms, rows, outcome, "slow statement");
 }
 
+/// What a statement does, and the word that its table follows.
+type Operation = (&'static str, &'static str);
+
+const SELECT: Operation = ("select", "from");
+const OPERATIONS: [Operation; 4] =
+    [SELECT, ("insert", "into"), ("update", "update"), ("delete", "from")];
+
 /// Returns what a statement does, and to which table first; `-` where there is none. Behind WITH, what
-/// is written first counts.
+/// is written first counts. This is asked of every statement, so it reads no further than it must.
 pub(super) fn name_of(sql: &str) -> (&'static str, &str) {
-    const OPERATIONS: [(&str, &str); 4] =
-        [("select", "from"), ("insert", "into"), ("update", "update"), ("delete", "from")];
-    let is = |word: &str, known: &str| word.eq_ignore_ascii_case(known);
-    let words: Vec<&str> =
-        sql.split_ascii_whitespace().map(|word| word.trim_start_matches('(')).collect();
-    let operation_of = |word: &str| OPERATIONS.iter().find(|(name, _)| is(word, name));
-    let writes = |pair: &[&str]| {
-        let [before, word] = pair else { return false };
-        // FOR UPDATE locks, and DO UPDATE belongs to an INSERT.
-        let is_clause = is(before, "for") || is(before, "do");
-        !is_clause && operation_of(word).is_some_and(|(name, _)| *name != "select")
-    };
-    let (start, operation) = match words.first() {
-        Some(first) if is(first, "with") => match words.windows(2).position(writes) {
-            Some(before) => (before + 1, words.get(before + 1).and_then(|word| operation_of(word))),
-            None => (0, OPERATIONS.first()),
-        },
-        Some(first) => (0, operation_of(first)),
-        None => (0, None),
+    let words = sql.split_ascii_whitespace().map(|word| word.trim_start_matches('('));
+    let first = words.clone().next().unwrap_or_default();
+    let is_with = first.eq_ignore_ascii_case("with");
+    let (operation, begin) = match is_with.then(|| first_write(words.clone())).flatten() {
+        Some((operation, place)) => (Some(operation), place),
+        None if is_with => (Some(SELECT), 0),
+        None => (operation_of(first), 0),
     };
     let Some((operation, before)) = operation else { return ("other", "-") };
-    let rest = words.get(start..).unwrap_or_default();
-    let place = rest.iter().position(|word| is(word, before));
-    let table = place.and_then(|place| rest.get(place + 1)).copied().unwrap_or_default();
+    let mut rest = words.skip(begin).skip_while(|word| !word.eq_ignore_ascii_case(before));
+    let table = rest.nth(1).unwrap_or_default();
     let end = table.find(['(', ')', ',', ';']).unwrap_or(table.len());
     let name = table.get(..end).unwrap_or_default().rsplit('.').next().unwrap_or_default();
     let name = name.trim_matches('"');
     // What follows FROM may be another SELECT.
     (operation, if name.is_empty() || operation_of(name).is_some() { "-" } else { name })
+}
+
+fn operation_of(word: &str) -> Option<Operation> {
+    OPERATIONS.into_iter().find(|(name, _)| word.eq_ignore_ascii_case(name))
+}
+
+/// Returns the first operation that writes, and which word it is.
+fn first_write<'a>(words: impl Iterator<Item = &'a str>) -> Option<(Operation, usize)> {
+    let mut before = "";
+    for (place, word) in words.enumerate() {
+        // FOR UPDATE locks, and DO UPDATE belongs to an INSERT.
+        let is_clause = ["for", "do"].iter().any(|known| before.eq_ignore_ascii_case(known));
+        if let Some(operation) = operation_of(word).filter(|found| !is_clause && *found != SELECT) {
+            return Some((operation, place));
+        }
+        before = word;
+    }
+    None
 }
 
 #[cfg(test)]
