@@ -7,7 +7,7 @@ use harness::{Postgres, Service};
 use reqwest::Method;
 use serde_json::json;
 
-use super::{exported, files, panels, promql, watch::Watch};
+use super::{exported, files, panels, picture::draw, promql, watch::Watch};
 
 /// Does something of everything, so that everything is counted.
 async fn load(service: &Service, slug: &str) {
@@ -146,6 +146,14 @@ async fn a_database_that_dies_is_told_of_and_so_is_its_return() {
             }
         }
     }
+    let dir = tempfile::tempdir().unwrap();
+    let picture = dir.path().join("overview.svg");
+    draw(&watch, 30, "10s", &picture);
+    let drawn = std::fs::read_to_string(picture).unwrap();
+    for title in ["Traffic", "Latency", "Errors", "Saturation: connections", "Busiest routes"] {
+        assert!(drawn.contains(&format!(">{title}</text>")), "{title}");
+    }
+    assert!(drawn.matches("<path ").count() > 10 && !drawn.contains("no data"), "{drawn}");
     postgres.crash().unwrap();
     watch.told("DatabaseDown", "firing").await.unwrap();
     postgres.restart().unwrap();

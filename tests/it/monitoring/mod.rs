@@ -1,6 +1,7 @@
 //! What an operator sees: alerts, dashboards, runbooks and exported numbers name the same things.
 
 mod live;
+mod picture;
 mod promql;
 mod strangers;
 mod watch;

@@ -111,6 +111,11 @@ impl Watch {
         Ok(())
     }
 
+    /// Where Prometheus answers.
+    pub(crate) fn prometheus(&self) -> &str {
+        &self.prometheus
+    }
+
     /// Waits until a panel's query has something to show.
     pub(crate) async fn has_data(&self, expr: &str) -> Result<()> {
         let expr = expr.replace("$__rate_interval", "1m").replace("$instance", ".*");
