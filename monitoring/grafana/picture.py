@@ -9,6 +9,7 @@ rates are taken over D (1m). A panel whose query has no answer says "no data".
 import argparse
 import html
 import json
+import math
 import re
 import time
 import urllib.parse
@@ -34,6 +35,14 @@ def shown(value, unit):
     value = value * 100 if unit == "percentunit" else value
     text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
     return text + SUFFIXES.get(unit, "")
+
+
+def scale(highest, unit):
+    """The end of an axis whose four parts are numbers that people read easily."""
+    base = max((factor for factor, _ in FACTORS.get(unit, []) if factor <= highest), default=1)
+    part = max(highest, 1e-9) / base / 4
+    power = 10 ** math.floor(math.log10(part))
+    return 4 * base * power * next(digit for digit in (1, 2, 2.5, 5, 10) if digit * power >= part * 0.999)
 
 
 def text(x, y, words, size=12, colour="#333", anchor="start", weight="normal"):
@@ -82,7 +91,7 @@ class Picture:
             return [text(x + width / 2, y + height / 2, "no data", 16, "#999", "middle")]
         lines.sort(key=lambda line: -max(value for _, value in line[1]))
         unit = panel["fieldConfig"]["defaults"]["unit"]
-        top = max(value for _, points, _ in lines for _, value in points) * 1.1 or 1
+        top = scale(max(value for _, points, _ in lines for _, value in points), unit)
         left, right, upper, lower = x + 66, x + width - 12, y + 32, y + height - 38
         drawn = []
         for part in range(5):
@@ -128,7 +137,7 @@ class Picture:
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{bottom + GAP}" '
             f'viewBox="0 0 {width} {bottom + GAP}" font-family="DejaVu Sans, Verdana, sans-serif">',
             f'<rect width="{width}" height="{bottom + GAP}" fill="#f3f4f6"/>',
-            text(GAP + 4, 28, f'Brownie: {dashboard["title"]}', 18, "#111", weight="bold"), *drawn, "</svg>"]) + "\n"
+            text(GAP + 4, 28, dashboard["title"], 18, "#111", weight="bold"), *drawn, "</svg>"]) + "\n"
 
 
 def main():

@@ -42,6 +42,7 @@ async fn ask(client: Client, until: Instant, pause: Duration) {
                 }
             }
             4 => drop(client.get(&path).await),
+            _ if made.is_empty() => {}
             _ => drop(client.get(&format!("/api/v1/incidents/{made}")).await),
         }
         tokio::time::sleep(pause).await;

@@ -43,7 +43,7 @@ BEGIN
         SELECT org_id, pg_temp.new_id(20000000 + row_number() OVER ()), started, 'incident.created', 'incident', id, 1
         FROM incidents;
     INSERT INTO stats (org_id, id, team_id, metric_name, metric_type, value, timestamp, labels)
-        SELECT t.org_id, pg_temp.new_id(30000000 + s), t.id, 'cpu_' || s % 20, 'gauge', (s * 7919) % 10007 / 100.0,
+        SELECT t.org_id, pg_temp.new_id(30000000 + s), t.id, 'cpu_' || s % 20, 'gauge', (s::bigint * 7919) % 10007 / 100.0,
             started + make_interval(secs => s % 2600000), jsonb_build_object('host', 'node-' || s % 997)
         FROM generate_series(1, incidents) AS s
         JOIN (SELECT row_number() OVER (ORDER BY id) - 1 AS n, * FROM teams) AS t ON t.n = s % 500;
