@@ -54,7 +54,7 @@ async fn ask(client: Client, until: Instant, pause: Duration) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "five minutes, for the papers: cargo test -p brownie-tests --test it -- --ignored picture::"]
 async fn the_overview_is_drawn_for_the_papers() {
-    let mut postgres = Postgres::private().unwrap();
+    let mut postgres = Postgres::durable().unwrap();
     let url = postgres.migrated("drawn").unwrap();
     let service = Service::server_with(&url, &[("METRICS_INTERVAL", "1")]).await.unwrap();
     let watch = Watch::start(&service, &postgres).unwrap();
