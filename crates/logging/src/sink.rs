@@ -18,7 +18,7 @@ const ROOM: usize = 8192;
 /// How many lines are written at once, when that many wait.
 const BATCH: usize = 256;
 /// How long lines are gathered before they are written. A thread that is woken for each line, and
-/// writes it alone, costs a busy service a tenth of its throughput (`benches/watching.sh`).
+/// writes it alone, takes the processor from requests (`benches/watching.sh`).
 const GATHER: Duration = Duration::from_millis(5);
 /// How long lines that wait may take when the program ends.
 const LAST_WORDS: Duration = Duration::from_secs(1);
