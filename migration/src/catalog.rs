@@ -14,13 +14,13 @@ use serde::Serialize;
 
 use crate::LEDGER;
 
-/// What the migrations make. A test writes it anew when they change.
+/// What the migrations make. `just bless` writes it anew when they change.
 const EXPECTED: &str = include_str!("schema.txt");
 
 /// How the file of what is expected begins.
 const HEADER: &str = "\
-# What the migrations make, fact by fact: kind, name, definition. Generated; tests/it/drift.rs compares
-# it with a migrated database, and says how to renew it.
+# What the migrations make, fact by fact: kind, name, definition. Generated: `just bless` writes it, and
+# tests/architecture/generated.rs compares it with a migrated database.
 ";
 
 /// What stands for the month in the name of a partition: they come and go, and are all the same.

@@ -25,6 +25,10 @@ pub(crate) async fn acquire(db: &DatabaseConnection, deadline: Instant) -> Resul
             return Ok(false);
         }
         tracing::info!("another migrator is at work; waiting");
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "who waits for an advisory lock in one statement holds a snapshot"
+        )]
         sleep(PAUSE).await;
     }
 }

@@ -108,6 +108,10 @@ async fn patiently(db: &DatabaseConnection, sql: &str) -> Result<(), Error> {
     for _ in 0..DROP_TRIES {
         match db.execute_unprepared(sql).await {
             Ok(_) => return Ok(()),
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "a lock that was not got in time is tried for again"
+            )]
             Err(error) if is_locked(&error) => sleep(Duration::from_millis(700)).await,
             Err(error) => return Err(error.into()),
         }

@@ -228,6 +228,10 @@ async fn one(
             Err(error) if is_locked(&error) && attempt < TRIES => tell(Step::Waits(name)),
             outcome => return outcome.map_err(Error::of_migration),
         }
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a lock that was not got in time is tried for again"
+        )]
         sleep(PAUSE).await;
     }
     Ok(())

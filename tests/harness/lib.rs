@@ -1,70 +1,32 @@
-//! Real servers for tests: started here, private, and gone when the test process is.
+//! What the tests of the whole have in common: the servers of `tests/servers`, ours on top of them, and
+//! clients and organizations to test with.
 
-#![expect(
-    clippy::panic,
-    clippy::missing_panics_doc,
-    reason = "a harness that cannot set a test up ends it, and says why"
-)]
+#![expect(clippy::panic, reason = "a harness that cannot set a test up ends it, and says why")]
 
-mod chaos;
 mod client;
-mod database;
-mod issuer;
-mod pgbouncer;
-mod postgres;
-mod redis;
+pub mod good;
+mod here;
+mod in_process;
 mod service;
-mod stores;
 mod world;
 
-pub use chaos::{ChaosProxy, Dice, Mode};
+use brownie_persistence::{PoolOptions, Store};
+
+pub use brownie_test_servers::*;
 pub use client::{Answer, Client, Stream};
-pub use database::{Database, TENANT_TABLES};
-pub use issuer::{Callback, Issuer, Manner, OpenBao, OpenBaoOptions, OpenBaoTokens};
-pub use pgbouncer::{PgBouncer, PoolMode};
-pub use postgres::Postgres;
-pub use redis::Redis;
+pub use here::{Here, Serves, fill, until_in_flight};
+pub use in_process::InProcess;
 pub use service::{JWT_SECRET, Service, binary, run};
-pub use stores::{ObjectStore, Protocol};
 pub use world::{Founded, new_agent_config, new_incident, new_stat, new_team, new_user};
 
-/// Returns a port of 127.0.0.1 on which nobody listens.
+/// Opens a store as a service does.
 ///
-/// # Errors
-/// When there is none.
-pub fn free_port() -> std::io::Result<u16> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
-
-/// Returns the workspace's root.
-pub fn root() -> &'static std::path::Path {
-    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().unwrap_or(here)
-}
-
-/// Returns where `tests/install.sh` puts what no package manager brings.
-#[expect(clippy::disallowed_methods, reason = "the tests' own setting")]
-pub fn parts() -> std::path::PathBuf {
-    std::env::var_os("BROWNIE_PARTS").map_or_else(|| "/var/tmp/brownie-parts".into(), Into::into)
-}
-
-/// Returns `env.example` as the code would have it.
-pub fn env_example() -> String {
-    let mut text = String::from(
-        "# Every variable of every program. Generated from crates/config; a test compares the two.\n\
-         # A secret may also come from a file: set <NAME>_FILE to its path instead.\n",
-    );
-    for variable in brownie_config::all_variables() {
-        let aliases = match variable.aliases {
-            [] => String::new(),
-            aliases => format!(" Also read as {}.", aliases.join(", ")),
-        };
-        let secret = if variable.secret { " Secret." } else { "" };
-        let value = variable.default.unwrap_or_default();
-        text.push_str(&format!(
-            "\n# {}{aliases}{secret}\n#{}={value}\n",
-            variable.help, variable.name
-        ));
+/// # Panics
+/// When `url` is none.
+pub fn open(url: &str) -> Store {
+    let options = PoolOptions { max_connections: 8, ..PoolOptions::new(url) };
+    match Store::new(&options) {
+        Ok(store) => store,
+        Err(error) => panic!("the store cannot be opened: {error}"),
     }
-    text
 }

@@ -4,36 +4,39 @@ use std::{
     fs::File,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
-    sync::OnceLock,
-    time::{Duration, Instant},
+    sync::{Mutex, OnceLock},
+    time::Duration,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail};
 
-use crate::{Client, free_port};
+use crate::{Client, Serves, free_port, poll};
 
-/// Returns the path of one of our programs, built first if need be: `cargo test` alone builds only
-/// their unit tests.
+/// Returns the path of one of our programs. nextest has built them before the first test (its set-up
+/// script `tests/programs.sh`); `cargo test` builds only their unit tests, so that it is done here.
 ///
 /// # Panics
 /// When they cannot be built.
 pub fn binary(name: &str) -> PathBuf {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let directory = BUILT.get_or_init(|| {
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    let directory = DIRECTORY.get_or_init(|| {
         let test = std::env::current_exe().unwrap_or_default();
-        // target/debug/deps/it-…
+        // target/debug/deps/programs-...
         let directory = test.ancestors().nth(2).map(Path::to_path_buf).unwrap_or_default();
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--workspace", "--bins"]).current_dir(crate::root());
-        if directory.ends_with("release") {
-            build.arg("--release");
+        if !is_built() {
+            let profile = if directory.ends_with("release") { "release" } else { "dev" };
+            let mut build = Command::new(crate::root().join("tests/programs.sh"));
+            let status = build.arg(profile).status();
+            assert!(status.is_ok_and(|status| status.success()), "the programs cannot be built");
         }
-        match build.status() {
-            Ok(status) if status.success() => directory,
-            outcome => panic!("the programs cannot be built: {outcome:?}"),
-        }
+        directory
     });
     directory.join(name)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the set-up script tells by a variable")]
+fn is_built() -> bool {
+    std::env::var_os("BROWNIE_TEST_PROGRAMS_BUILT").is_some()
 }
 
 /// Runs one of our programs to its end, with these variables and no others of ours.
@@ -81,15 +84,7 @@ impl Service {
     /// # Errors
     /// When it does not come up.
     pub async fn server_with(database_url: &str, more: &[(&str, &str)]) -> Result<Self> {
-        let mut own = vec![
-            ("DATABASE_URL", database_url.to_owned()),
-            ("METADATA_JWT_SECRET", JWT_SECRET.to_owned()),
-            // Tests ask as fast as they can, from one address.
-            ("METADATA_RATE_LIMIT", "0".to_owned()),
-            ("METADATA_RATE_LIMIT_ADDRESS", "0".to_owned()),
-        ];
-        own.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
-        Self::start("brownie-server", &own).await
+        Self::start("brownie-server", server_variables(database_url, more)).await
     }
 
     /// Starts `brownie-standalone` on a directory.
@@ -105,15 +100,13 @@ impl Service {
     /// # Errors
     /// When it does not come up.
     pub async fn standalone_with(data_dir: &Path, more: &[(&str, &str)]) -> Result<Self> {
-        let mut own = vec![("BROWNIE_DATA_DIR", data_dir.display().to_string())];
-        own.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
-        Self::start("brownie-standalone", &own).await
+        let data_dir = data_dir.display().to_string();
+        let own = [("BROWNIE_DATA_DIR", data_dir.as_str())];
+        Self::start("brownie-standalone", owned(own.iter().chain(more))).await
     }
 
-    async fn start(name: &'static str, own: &[(&str, String)]) -> Result<Self> {
+    async fn start(name: &'static str, mut variables: Vec<(String, String)>) -> Result<Self> {
         let (port, metrics_port) = (free_port()?, free_port()?);
-        let mut variables: Vec<(String, String)> =
-            own.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         variables.push(("METADATA_PORT".to_owned(), port.to_string()));
         variables.push(("METRICS_PORT".to_owned(), metrics_port.to_string()));
         let log = tempfile::NamedTempFile::new()?;
@@ -130,18 +123,21 @@ impl Service {
         } else {
             (self.client(), "/readyz")
         };
-        let deadline = Instant::now() + Duration::from_mins(1);
-        loop {
-            if let Ok(answer) = client.get(path).await
-                && answer.status == 200
-            {
-                return Ok(());
+        let (name, log) = (self.name, self.log.path().to_owned());
+        let child = Mutex::new(&mut self.child);
+        let ended = poll(format!("{name} is ready"), Duration::from_mins(1), async || {
+            if client.get(path).await.is_ok_and(|answer| answer.status == 200) {
+                return Ok(None);
             }
-            if let Some(status) = self.child.try_wait()? {
-                bail!("{} ended with {status}: {}", self.name, self.log());
+            let ended = child.lock().map(|mut child| child.try_wait());
+            match ended.map_err(|_| anyhow!("it panicked"))?? {
+                None => bail!("{}", std::fs::read_to_string(&log)?),
+                ended => Ok(ended),
             }
-            ensure!(Instant::now() < deadline, "{} is not ready: {}", self.name, self.log());
-            tokio::time::sleep(Duration::from_millis(30)).await;
+        });
+        match ended.await {
+            None => Ok(()),
+            Some(status) => bail!("{} ended with {status}: {}", self.name, self.log()),
         }
     }
 
@@ -219,6 +215,12 @@ impl Service {
     }
 }
 
+impl Serves for Service {
+    fn base(&self) -> String {
+        self.base()
+    }
+}
+
 impl Drop for Service {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -227,6 +229,22 @@ impl Drop for Service {
             eprintln!("--- {} ---\n{}", self.name, self.log());
         }
     }
+}
+
+/// Returns the settings of a server on a migrated database, with others of the test's own.
+pub(crate) fn server_variables(database_url: &str, more: &[(&str, &str)]) -> Vec<(String, String)> {
+    let own = [
+        ("DATABASE_URL", database_url),
+        ("METADATA_JWT_SECRET", JWT_SECRET),
+        // Tests ask as fast as they can, from one address.
+        ("METADATA_RATE_LIMIT", "0"),
+        ("METADATA_RATE_LIMIT_ADDRESS", "0"),
+    ];
+    owned(own.iter().chain(more))
+}
+
+fn owned<'a>(variables: impl Iterator<Item = &'a (&'a str, &'a str)>) -> Vec<(String, String)> {
+    variables.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 fn spawn(name: &str, variables: &[(String, String)], log: File) -> Result<Child> {

@@ -19,7 +19,7 @@ use tokio::{
     net::{TcpSocket, TcpStream},
 };
 
-use crate::{by_certificates, visitor};
+use crate::{ServerSettings, by_certificates, visitor};
 
 const PROGRAM: &str = "brownie-server";
 const FOOTING: &[&str] = &["role", "database.pooler"];
@@ -32,16 +32,14 @@ const LISTENER: &str = "listener.certificates";
 const FILES: u64 = 64;
 
 /// Looks at everything, says what was found, and ends the process.
-pub(crate) async fn run(how: How, json: bool) -> ! {
+pub async fn run(how: How, json: bool) -> ! {
     let mut reader = Reader::from_process();
-    let database = DatabaseSettings::read(&mut reader, PROGRAM);
-    let certs = CertSettings::read(&mut reader, PROGRAM);
-    let settings = Settings::read(&mut reader, true);
+    let ServerSettings { database, certs, service } = ServerSettings::read(&mut reader);
     let log = LogSettings::read(&mut reader, true);
     let examined = brownie_doctor::settings(reader);
     let mut findings = Vec::new();
     if examined.are_good() {
-        let checks = checks(database, &certs, settings, log.file);
+        let checks = checks(database, &certs, service, log.file);
         findings = brownie_doctor::run(checks, how.timeout).await;
     }
     Report::new(PROGRAM, &examined, findings).tell_and_leave(json)

@@ -19,7 +19,7 @@ use brownie_persistence::{Store, SystemContext};
 use tokio::{
     signal::unix::{SignalKind, signal},
     task::JoinHandle,
-    time::sleep,
+    time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -105,10 +105,8 @@ async fn work(worker: Worker, store: Store, stop: CancellationToken) {
             tracing::warn!(error = %brownie_logging::chain(error.as_ref()), "the worker cannot look for work; it tries again");
         }
         was_well = outcome.is_ok();
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = sleep(POLL) => {}
-        }
+        // Not yet told to stop: it looks for work again.
+        let _ = timeout(POLL, stop.cancelled()).await;
     }
 }
 

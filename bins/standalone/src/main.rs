@@ -9,7 +9,7 @@ mod embedded;
 use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use brownie_api::{Deps, Listen, Schema, SchemaRule, Service, Settings, Tls};
+use brownie_api::{Deps, Listen, Schema, SchemaRule, Service, Settings, Tls, stop_signal};
 use brownie_backup::BackupName;
 use brownie_certs::{Keeper, peer_name};
 use brownie_config::{
@@ -155,7 +155,7 @@ async fn run(
     let backups = Backups::begin(backups, &url, deps.store.clone()).await?;
     let service = Service::new(listen, deps);
     welcome(service.address()?, started.elapsed());
-    service.run().await.context("the service stopped")?;
+    service.run(stop_signal()).await.context("the service stopped")?;
     backups.end().await;
     tokio::task::spawn_blocking(move || database.stop()).await??;
     drop((data_dir, keeper));

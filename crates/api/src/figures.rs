@@ -51,6 +51,7 @@ pub(crate) async fn watch(deps: Deps, interval: Duration) {
                 tracing::warn!(error = %brownie_logging::chain(&error), "no figures for the metrics");
             }
         }
+        #[expect(clippy::disallowed_methods, reason = "figures are made at an interval")]
         tokio::time::sleep(interval.max(began.elapsed() * SHARE)).await;
     }
 }

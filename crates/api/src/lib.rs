@@ -39,7 +39,7 @@ pub use health::Certificates;
 pub use limits::Limits;
 pub use openapi::document as openapi_document;
 pub use problem::{Code, FieldError, Problem};
-pub use service::{Listen, Service, Tls};
+pub use service::{Listen, Service, Tls, stop_signal};
 
 /// What the handlers work with.
 #[derive(Debug, Clone)]

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use brownie_metrics::{
-    AUTH_ATTEMPTS, HTTP_ERRORS, HTTP_REQUEST_DURATION, HTTP_REQUESTS, IDEMPOTENCY,
+    AUTH_ATTEMPTS, HTTP_ERRORS, HTTP_REQUEST_DURATION, HTTP_REQUESTS, HTTP_REQUESTS_IN_FLIGHT,
+    IDEMPOTENCY,
 };
-use metrics::{counter, histogram};
+use metrics::{counter, gauge, histogram};
 
 use crate::{Code, Problem};
 
@@ -15,6 +16,22 @@ pub(crate) fn answered(method: &'static str, route: &str, status: u16, elapsed: 
     histogram!(HTTP_REQUEST_DURATION, "method" => method, "route" => route.clone()).record(elapsed);
     let status = status.to_string();
     counter!(HTTP_REQUESTS, "method" => method, "route" => route, "status" => status).increment(1);
+}
+
+/// A request that is not answered yet, counted until it is dropped.
+pub(crate) struct InFlight(());
+
+impl InFlight {
+    pub(crate) fn begin() -> Self {
+        gauge!(HTTP_REQUESTS_IN_FLIGHT).increment(1);
+        Self(())
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        gauge!(HTTP_REQUESTS_IN_FLIGHT).decrement(1);
+    }
 }
 
 /// Counts an answer that is a problem.

@@ -67,8 +67,9 @@ pub(crate) async fn observe<B: MessageBody + 'static>(
             tracing::warn!(target: brownie_logging::SECURITY, event = problem.code().as_str(), client_ip, "refused");
         }
         let (duration_ms, database_ms) = (millis(elapsed), millis(tally.waited()));
-        let (statements, rows) = (tally.statements(), tally.rows());
-        tracing::info!(target: brownie_logging::ACCESS, method, status, duration_ms, client_ip, statements, rows, database_ms, "answered");
+        let (statements, rows, round_trips) =
+            (tally.statements(), tally.rows(), tally.round_trips());
+        tracing::info!(target: brownie_logging::ACCESS, method, status, duration_ms, client_ip, statements, rows, round_trips, database_ms, "answered");
     });
     Ok(response)
 }

@@ -119,8 +119,11 @@ impl Closing {
     }
 }
 
-/// Waits until the process is told to stop.
-async fn told_to_stop() -> io::Result<()> {
+/// Waits until the process is told to stop: SIGTERM or SIGINT.
+///
+/// # Errors
+/// When signals cannot be waited for.
+pub async fn stop_signal() -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
         _ = terminate.recv() => Ok(()),
@@ -149,12 +152,23 @@ impl Service {
         self.listen.api.local_addr()
     }
 
-    /// Serves until the process is told to stop (SIGTERM, SIGINT): then it takes no more requests,
-    /// finishes those under way, waits for their units of work, and returns.
+    /// Returns the address of the metrics alone, with the port that was really taken.
+    ///
+    /// # Errors
+    /// When the socket is gone.
+    pub fn metrics_address(&self) -> io::Result<SocketAddr> {
+        self.listen.metrics.local_addr()
+    }
+
+    /// Serves until `stop` is over, which for a program is [`stop_signal`]: then it takes no more
+    /// requests, finishes those under way, waits for their units of work, and returns.
     ///
     /// # Errors
     /// When the sockets cannot be used.
-    pub async fn run(self) -> io::Result<()> {
+    pub async fn run(
+        self,
+        stop: impl Future<Output = io::Result<()>> + Send + 'static,
+    ) -> io::Result<()> {
         let Self { listen, deps } = self;
         let upkeep = upkeep(deps.exporter.clone());
         let figures = tokio::spawn(figures::watch(deps.clone(), listen.figures_every));
@@ -216,7 +230,7 @@ impl Service {
         let api = api.run();
         let handle = api.handle();
         let stopping = tokio::spawn(async move {
-            told_to_stop().await?;
+            stop.await?;
             let _ = close.send(true);
             handle.stop(true).await;
             io::Result::Ok(())

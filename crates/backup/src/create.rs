@@ -99,19 +99,17 @@ pub async fn create(
         );
     }
     // Uncut: whoever drops this future must not leave parts of uploads behind.
-    let (cancel, timeout) = (how.cancel.child_token(), how.timeout);
+    let (cancel, after) = (how.cancel.child_token(), how.timeout);
     let run = Run { dial, store: store.clone(), clock, ids, how, cancel: cancel.clone() };
     let mut whole = std::pin::pin!(uncut(&cancel, run.whole()));
-    tokio::select! {
-        outcome = &mut whole => outcome,
-        () = tokio::time::sleep(timeout) => {
-            cancel.cancel();
-            match whole.await {
-                Err(Error::Cancelled) => Err(Error::TimedOut { after: timeout }),
-                // It failed by itself, or was done after all.
-                outcome => outcome,
-            }
-        }
+    if let Ok(outcome) = tokio::time::timeout(after, &mut whole).await {
+        return outcome;
+    }
+    cancel.cancel();
+    match whole.await {
+        Err(Error::Cancelled) => Err(Error::TimedOut { after }),
+        // It failed by itself, or was done after all.
+        outcome => outcome,
     }
 }
 

@@ -178,6 +178,10 @@ impl Scratch {
                     return Err(Error::Database { doing: doing(), source });
                 }
             }
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "sessions on a server end without a word"
+            )]
             tokio::time::sleep(PAUSE).await;
         }
         match standing {

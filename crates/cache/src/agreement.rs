@@ -1,12 +1,9 @@
 //! The scripts that Redis runs decide as the process does: a real Redis runs them, with a clock and a
 //! store of the test's, beside the process on the same questions at the same times.
 
-#[expect(dead_code, unreachable_pub, reason = "it is whole for others; here it runs scripts")]
-#[path = "../../../tests/harness/redis.rs"]
-mod server;
-
 use std::time::Duration;
 
+use brownie_test_servers::Redis;
 use deadpool_redis::redis::{Client, Connection, cmd};
 use proptest::{collection::vec, prelude::*, test_runner::TestRunner};
 use serde_json::{Value, json};
@@ -67,7 +64,7 @@ fn agree<S: Strategy>(
     inputs: &S,
     check: impl Fn(&mut Connection, S::Value) -> Result<(), TestCaseError>,
 ) {
-    let redis = server::Redis::start().unwrap();
+    let redis = Redis::start().unwrap();
     let mut connection = Client::open(redis.url()).unwrap().get_connection().unwrap();
     let connection = std::cell::RefCell::new(&mut connection);
     let mut runner = TestRunner::new(ProptestConfig::with_cases(300));

@@ -2,14 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test they are how a promise is found broken")]
 
-#[path = "../../../tests/harness/redis.rs"]
-pub mod redis;
-
 use std::time::{Duration, Instant};
 
 use brownie_cache::{Cache, Key, Rule};
 use brownie_config::{CacheSettings, Reader, Secret};
 use brownie_metrics::Exporter;
+use brownie_test_servers::{PATIENCE, Redis, pass, until};
 
 /// Asks a thousand times, on sixteen tasks, and returns how long each took, the shortest first.
 async fn a_thousand(cache: &Cache) -> Vec<Duration> {
@@ -25,7 +23,7 @@ async fn a_thousand(cache: &Cache) -> Vec<Duration> {
                     assert!(cache.limit(&key, rule, 1).await.allowed);
                     took.push(began.elapsed());
                     // As requests come: over some seconds, in which Redis is tried again and again.
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    pass(Duration::from_millis(50), "requests that come over some seconds").await;
                 }
                 took
             })
@@ -41,7 +39,7 @@ async fn a_thousand(cache: &Cache) -> Vec<Duration> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_that_hangs_costs_nothing_once_that_is_known() {
-    let redis = redis::Redis::start().unwrap();
+    let redis = Redis::start().unwrap();
     let metrics = Exporter::install().unwrap();
     let values = [("REDIS_URL".to_owned(), redis.url())];
     let settings = CacheSettings::read(&mut Reader::from_values(values.into_iter().collect()));
@@ -72,10 +70,6 @@ async fn a_redis_that_hangs_costs_nothing_once_that_is_known() {
     assert!(away.0.1 < Duration::from_millis(5), "{away:?}");
     assert!(*away.1 < Duration::from_millis(200), "somebody waited for Redis: {away:?}");
 
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while !cache.check().await.healthy {
-        assert!(Instant::now() < deadline, "{:?}", cache.standing());
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    until("Redis is found well again", PATIENCE, async || cache.check().await.healthy).await;
     assert!(metrics.render().unwrap().contains("\nbrownie_cache_up 1\n"));
 }

@@ -99,6 +99,10 @@ async fn keep(shared: Arc<Shared>) {
             let rotation = shared.rotation.lock().await;
             rotation.source.wait(rotation.clock.now())
         };
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "sources are looked at when something is due"
+        )]
         tokio::time::sleep(wait).await;
         // It has been reported, and the next round will show whether it is better.
         let _ = shared.round().await;

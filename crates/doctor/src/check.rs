@@ -192,6 +192,10 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let blocking = || {
             Check::new(&["a"], |_| async {
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "stands for a file that blocks its thread"
+                )]
                 std::thread::sleep(Duration::from_secs(5));
                 Vec::new()
             })
@@ -207,6 +211,10 @@ mod tests {
     async fn they_look_at_the_same_time() {
         let slow = || {
             Check::new(&["slow"], |_| async {
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "stands for a check that takes a while"
+                )]
                 tokio::time::sleep(SHORT).await;
                 vec![Finding::ok("slow", "")]
             })

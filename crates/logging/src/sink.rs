@@ -80,6 +80,10 @@ impl Sink {
                 return;
             }
             message = back;
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "a full queue says nothing when there is room"
+            )]
             thread::sleep(Duration::from_millis(5));
         }
         let _ = written.recv_timeout(deadline.saturating_duration_since(Instant::now()));
@@ -96,6 +100,10 @@ fn work(lines: &Receiver<Message>, mut output: impl Output, notice: fn(u64) -> V
     while let Ok(first) = lines.recv() {
         // Asleep, and not waiting for the next line, so that nobody who has one needs to wake it.
         if !was_full && matches!(first, Message::Line(_)) {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "lines that come together are written together"
+            )]
             thread::sleep(GATHER);
         }
         let (mut batch, mut count, mut waiting) = (Vec::new(), 0, None);
@@ -159,10 +167,13 @@ mod tests {
     struct Disk {
         is_full: Arc<Mutex<bool>>,
         written: Arc<Mutex<Vec<u8>>>,
+        /// How often it was told to write.
+        asked: Arc<AtomicU64>,
     }
 
     impl Output for Disk {
         fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+            self.asked.fetch_add(1, Ordering::SeqCst);
             if *self.is_full.lock().unwrap() {
                 return Err(io::ErrorKind::StorageFull.into());
             }
@@ -175,7 +186,12 @@ mod tests {
     #[test]
     fn what_is_lost_is_counted_and_said_and_nobody_waits() {
         let (is_full, written) = (Arc::new(Mutex::new(true)), Arc::default());
-        let disk = Disk { is_full: Arc::clone(&is_full), written: Arc::clone(&written) };
+        let asked = Arc::<AtomicU64>::default();
+        let disk = Disk {
+            is_full: Arc::clone(&is_full),
+            written: Arc::clone(&written),
+            asked: Arc::clone(&asked),
+        };
         let notice = |lines| format!("lost {lines}\n").into_bytes();
         let sink = Sink::start(disk, notice).unwrap();
 
@@ -195,8 +211,11 @@ mod tests {
 
         // A disk that has stopped: the queue fills, and putting is as fast as before.
         let stopped = is_full.lock().unwrap();
+        let before = asked.load(Ordering::SeqCst);
         sink.put(b"on its way\n".to_vec());
-        thread::sleep(Duration::from_millis(50));
+        while asked.load(Ordering::SeqCst) == before {
+            thread::yield_now();
+        }
         let started = Instant::now();
         for _ in 0..ROOM + 100 {
             sink.put(b"x\n".to_vec());

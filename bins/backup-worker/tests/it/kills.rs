@@ -5,16 +5,15 @@ use std::{
     collections::BTreeSet,
     fs,
     path::Path,
-    thread,
     time::{Duration, Instant},
 };
 
+use brownie_test_servers::{Dice, ObjectStore, Protocol, is_long, pass_blocking};
 use serde_json::json;
 
 use crate::{
     postgres::Postgres,
-    stores::{ObjectStore, Protocol},
-    world::{Dice, Worker, filled, inside, is_long},
+    world::{Worker, filled, inside},
 };
 
 fn moments() -> u64 {
@@ -28,7 +27,7 @@ fn kill(worker: &Worker, arguments: &[&str], whole: Duration, moment: u64, dice:
     let slice = whole * 21 / 20 / moments();
     let delay = slice * moment + dice.below(slice.max(1));
     let mut run = worker.spawn(arguments);
-    thread::sleep(Duration::from_millis(delay));
+    pass_blocking(Duration::from_millis(delay), "the moment of the kill");
     run.kill().unwrap();
     run.wait().unwrap();
     eprintln!("killed after {delay} of {whole} ms: {arguments:?}");
@@ -51,7 +50,7 @@ async fn backups_are_killed(pg: &Postgres, database: &str, worker: &Worker) -> u
     let begun = Instant::now();
     worker.json(&["backup", "--name", "whole"]);
     let whole = begun.elapsed();
-    let mut dice = Dice(7);
+    let mut dice = Dice::new(7);
     for moment in 0..moments() {
         let name = format!("killed-{moment}");
         kill(worker, &["backup", "--name", &name], whole, moment, &mut dice);
@@ -112,7 +111,7 @@ async fn a_restore_killed_at_any_moment_has_changed_nothing() {
     let begun = Instant::now();
     worker.json(&["drill", "one"]);
     let whole = begun.elapsed();
-    let mut dice = Dice(11);
+    let mut dice = Dice::new(11);
     for moment in 0..moments() {
         let (fresh, over) = (format!("fresh_{moment}"), format!("over_{moment}"));
         admin.batch_execute(&format!("CREATE DATABASE {over} TEMPLATE {target}")).await.unwrap();

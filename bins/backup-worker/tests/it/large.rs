@@ -17,13 +17,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use brownie_test_servers::{ObjectStore, Protocol, pass_blocking, unique};
 use tokio::sync::OnceCell;
 
-use crate::{
-    postgres::Postgres,
-    stores::{ObjectStore, Protocol},
-    world::Worker,
-};
+use crate::{postgres::Postgres, world::Worker};
 
 /// A database that the tests share, for it takes minutes to fill.
 struct Ground {
@@ -143,7 +140,7 @@ fn timed(worker: &Worker, arguments: &[&str]) -> f64 {
         if let Some(status) = child.try_wait().unwrap() {
             break status;
         }
-        std::thread::sleep(Duration::from_millis(100));
+        pass_blocking(Duration::from_millis(100), "its memory is looked at ten times a second");
     };
     assert!(status.success(), "{arguments:?}: {status}");
     let seconds = begun.elapsed().as_secs_f64();
@@ -166,7 +163,7 @@ async fn large(worker: impl FnOnce(&Ground) -> Worker) {
     eprintln!("{rate:.0} writes/s meanwhile; {}", worker.json(&["list"])["backups"][0]);
     timed(&worker, &["verify", "large"]);
     timed(&worker, &["drill", "large"]);
-    let target = format!("large_{}", crate::postgres::serial());
+    let target = format!("large_{}", unique());
     timed(&worker, &["restore", "large", "--target-db", &target]);
     writer.done.store(true, Ordering::SeqCst);
     writer.task.await.unwrap();

@@ -17,8 +17,5 @@ mod settings;
 mod world;
 
 #[path = "../../../../crates/backup/tests/it/postgres.rs"]
-#[expect(dead_code, clippy::expect_used, reason = "crates/backup tests with more of it")]
+#[expect(dead_code, reason = "crates/backup tests with more of it")]
 mod postgres;
-#[path = "../../../../tests/harness/stores.rs"]
-#[expect(unreachable_pub, reason = "there it is a library's")]
-mod stores;

@@ -9,9 +9,9 @@ use std::{
 use crate::{
     postgres::Postgres,
     proxy::{Mode, Proxy},
-    stores::{ObjectStore, Protocol},
-    world::{Worker, filled, inside, is_long},
+    world::{Worker, filled, inside},
 };
+use brownie_test_servers::{ObjectStore, Protocol, is_long, pass, unique};
 
 /// A database, a store, and a proxy between it and the program.
 struct Way {
@@ -45,7 +45,7 @@ impl Way {
     async fn is_whole(&self, output: &Output, name: &str) {
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{error}");
-        let target = format!("restored_{}", crate::postgres::serial());
+        let target = format!("restored_{}", unique());
         self.worker.json(&["restore", name, "--target-db", &target]);
         let (found, original) =
             (inside(&self.pg, &target).await, inside(&self.pg, &self.database).await);
@@ -67,7 +67,7 @@ async fn rides_out(trouble: Mode, how_long: Duration) {
     way.proxy.set_after(half, trouble);
     let spell = async {
         way.proxy.has_begun().await;
-        tokio::time::sleep(how_long).await;
+        pass(how_long, "the trouble lasts so long").await;
         way.proxy.set(Mode::Pass);
     };
     let begun = Instant::now();
@@ -78,7 +78,7 @@ async fn rides_out(trouble: Mode, how_long: Duration) {
     way.proxy.set_after(8, trouble);
     let spell = async {
         way.proxy.has_begun().await;
-        tokio::time::sleep(how_long.min(Duration::from_secs(20))).await;
+        pass(how_long.min(Duration::from_secs(20)), "the trouble lasts so long").await;
         way.proxy.set(Mode::Pass);
     };
     let output = way.run(&["restore", "hard", "--target-db", "hard_too"], spell).await;
@@ -110,7 +110,8 @@ async fn a_store_that_is_unwell_from_the_start_is_waited_for_too() {
     let way = Way::new().await;
     way.proxy.set(UNWELL);
     let spell = async {
-        tokio::time::sleep(Duration::from_secs(if is_long() { 60 } else { 4 })).await;
+        let spell = Duration::from_secs(if is_long() { 60 } else { 4 });
+        pass(spell, "the trouble lasts so long").await;
         way.proxy.set(Mode::Pass);
     };
     let output = way.run(&["backup", "--name", "one"], spell).await;

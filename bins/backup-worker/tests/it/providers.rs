@@ -1,15 +1,12 @@
 //! Each provider, by a server that speaks its protocol.
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
+use brownie_test_servers::{ObjectStore, Protocol, pass_blocking};
 use serde_json::{Value, json};
 
 use crate::{
     postgres::Postgres,
-    stores::{ObjectStore, Protocol},
     world::{Worker, filled, inside},
 };
 
@@ -61,7 +58,7 @@ async fn walk(pg: &Postgres, database: &str, worker: &Worker, tells_uploads: boo
 fn left_over(worker: &Worker, whole: Duration, tells_uploads: bool) -> Value {
     for part in 1..=30_u32 {
         let mut run = worker.spawn(&["backup", "--name", "killed"]);
-        thread::sleep(whole * part / 30);
+        pass_blocking(whole * part / 30, "the moment of the kill");
         run.kill().unwrap();
         run.wait().unwrap();
         let found = worker.json(&["cleanup", "--dry-run", "--orphans-older-than", "0m"]);

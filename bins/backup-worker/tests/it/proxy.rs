@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use brownie_test_servers::until;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
     net::{TcpListener, TcpStream},
@@ -71,9 +72,10 @@ impl Proxy {
 
     /// Waits until it has begun to do otherwise.
     pub(crate) async fn has_begun(&self) {
-        while self.state.lock().unwrap().mode == Mode::Pass {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        until("the trouble begins", Duration::from_mins(2), async || {
+            self.state.lock().unwrap().mode != Mode::Pass
+        })
+        .await;
     }
 
     /// Returns how many requests were passed on.

@@ -4,11 +4,11 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::OnceLock,
-    thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use age::secrecy::ExposeSecret;
+use brownie_test_servers::{PATIENCE, poll_blocking};
 use serde_json::Value;
 
 use crate::postgres::{Postgres, contents};
@@ -20,12 +20,6 @@ pub(crate) fn keys() -> &'static (String, String) {
         let identity = age::x25519::Identity::generate();
         (identity.to_public().to_string(), identity.to_string().expose_secret().to_owned())
     })
-}
-
-/// Tells whether the long runs are wanted: `tests/run.sh --long`.
-#[expect(clippy::disallowed_methods, reason = "the tests' own setting")]
-pub(crate) fn is_long() -> bool {
-    std::env::var_os("BROWNIE_TEST_LONG").is_some()
 }
 
 /// Returns the program: the one that was built with these tests, unless `BROWNIE_TEST_BACKUP` names another,
@@ -116,19 +110,15 @@ impl Worker {
     /// Runs it, and returns what it prints. A server process that has not noticed yet that its client is
     /// dead holds its lock: then it is run again.
     pub(crate) fn json(&self, arguments: &[&str]) -> Value {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        loop {
+        poll_blocking(format!("nobody else is at work: {arguments:?}"), PATIENCE, || {
             let output = self.run(arguments);
             let error = String::from_utf8_lossy(&output.stderr);
             if output.status.success() {
-                return serde_json::from_slice(&output.stdout).unwrap();
+                return Ok(serde_json::from_slice(&output.stdout).unwrap());
             }
-            assert!(
-                error.contains("is at work on this database") && Instant::now() < deadline,
-                "{arguments:?}: {error}"
-            );
-            thread::sleep(Duration::from_millis(100));
-        }
+            assert!(error.contains("is at work on this database"), "{arguments:?}: {error}");
+            Err(anyhow::anyhow!("{error}"))
+        })
     }
 
     /// Runs it, and returns what it says against it.
@@ -161,16 +151,4 @@ pub(crate) async fn filled(pg: &Postgres, scale: u32) -> String {
 /// Returns what is in a database, seen otherwise than the program sees it.
 pub(crate) async fn inside(pg: &Postgres, database: &str) -> Vec<(String, i64, String)> {
     contents(&pg.connect(database).await).await
-}
-
-/// Numbers that look like chance and are the same in every run (Knuth's MMIX generator).
-pub(crate) struct Dice(pub(crate) u64);
-
-impl Dice {
-    /// Returns a number below `most`, which is not 0.
-    pub(crate) fn below(&mut self, most: u64) -> u64 {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % most
-    }
 }

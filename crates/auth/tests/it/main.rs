@@ -2,9 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test it is how a promise is found broken")]
 
-#[expect(unreachable_pub, reason = "the harness exports it")]
-#[path = "../../../../tests/harness/issuer/mod.rs"]
-mod issuer;
 mod keys;
 mod oidc_bearer;
 mod oidc_issuer;

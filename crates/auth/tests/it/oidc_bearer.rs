@@ -2,11 +2,11 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use brownie_auth::{Identity, OidcError};
+use brownie_test_servers::{Issuer, Manner};
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
 
 use crate::{
-    issuer::{Issuer, Manner},
     keys::rsa,
     tokens::sign,
     world::{AUDIENCE, World},

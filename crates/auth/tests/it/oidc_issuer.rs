@@ -4,12 +4,10 @@ use std::time::{Duration, Instant};
 
 use brownie_auth::{IssuerFault, Oidc, OidcError, OidcSetupError};
 use brownie_config::OidcSettings;
+use brownie_test_servers::{Issuer, Manner};
 use serde_json::json;
 
-use crate::{
-    issuer::{Issuer, Manner},
-    world::World,
-};
+use crate::world::World;
 
 fn is_away(error: &OidcError) -> bool {
     matches!(error, OidcError::Issuer(IssuerFault::Away(_))) && !error.is_callers()

@@ -1,13 +1,10 @@
 //! Log-ins by an issuer: the way there, the way back, and who tries to come back in another's place.
 
 use brownie_auth::{Identity, InvalidToken, IssuerFault, OidcError};
+use brownie_test_servers::{Callback, Issuer, Manner};
 use serde_json::{Value, json};
 
-use crate::{
-    issuer::{Callback, Issuer, Manner},
-    keys::claims,
-    world::World,
-};
+use crate::{keys::claims, world::World};
 
 fn is_bad_state(outcome: Result<Identity, OidcError>) -> bool {
     matches!(outcome, Err(error @ OidcError::BadState) if error.is_callers())

@@ -5,12 +5,10 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use brownie_auth::{Identity, IssuerFault, KeyRing, Oidc, OidcError, Tokens};
 use brownie_config::{OidcSettings, Secret};
 use brownie_domain::{Clock, ManualClock, RandomIds, SystemClock};
+use brownie_test_servers::{OpenBao, OpenBaoOptions, OpenBaoTokens};
 use chrono::TimeDelta;
 
-use crate::{
-    issuer::{OpenBao, OpenBaoOptions, OpenBaoTokens},
-    keys::SECRET,
-};
+use crate::keys::SECRET;
 
 const USUAL: OpenBaoOptions =
     OpenBaoOptions { tls: false, algorithm: "RS256", public_client: false };

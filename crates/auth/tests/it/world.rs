@@ -5,13 +5,11 @@ use std::sync::Arc;
 use brownie_auth::{Identity, KeyRing, Oidc, OidcError, Tokens};
 use brownie_config::{OidcSettings, Secret};
 use brownie_domain::{Clock, ManualClock, RandomIds, SystemClock};
+use brownie_test_servers::{Callback, Issuer};
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
-use crate::{
-    issuer::{Callback, Issuer},
-    keys::SECRET,
-};
+use crate::keys::SECRET;
 
 pub(crate) const AUDIENCE: &str = "api://brownie";
 

@@ -107,6 +107,10 @@ impl Applying<'_> {
                 }
             }
             unless_cancelled(cancel, async {
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "a lock that was not got in time is tried for again"
+                )]
                 tokio::time::sleep(PAUSE).await;
                 Ok(())
             })

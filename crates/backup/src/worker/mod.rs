@@ -20,7 +20,7 @@ use brownie_domain::{
     BackupTimes, Clock, IdSource, OperationKind, OperationState, RandomIds, SystemClock, Timestamp,
 };
 use serde_json::json;
-use tokio::time::{interval, sleep};
+use tokio::time::{interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{Cluster, Dial, Error, Result, Store};
@@ -130,10 +130,8 @@ impl Worker {
             if reported.elapsed() >= REPORT && self.report_times().await.is_ok() {
                 reported = Instant::now();
             }
-            tokio::select! {
-                () = self.stop.cancelled() => {}
-                () = sleep(POLL) => {}
-            }
+            // Not yet told to stop: it looks for work again.
+            let _ = timeout(POLL, self.stop.cancelled()).await;
         }
         tracing::info!("the worker stops");
         Ok(())
@@ -280,6 +278,10 @@ impl Worker {
                 Err(error) => {
                     tracing::warn!(operation = %taken.id, error = %chain(&error), "it cannot be said how an operation ended");
                     if attempt < TRIES {
+                        #[expect(
+                            clippy::disallowed_methods,
+                            reason = "a database that is away says nothing when it comes back"
+                        )]
                         sleep(Duration::from_secs(1)).await;
                     }
                 }

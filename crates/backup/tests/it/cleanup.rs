@@ -8,6 +8,7 @@ use std::{
 
 use brownie_backup::{Error, Fate, Policy, cleanup, delete, drill, list, verify};
 use brownie_domain::{Clock, IdSource, RandomIds, SystemClock};
+use brownie_test_servers::pass;
 
 use crate::{
     postgres::Postgres,
@@ -107,7 +108,7 @@ async fn a_restore_that_is_called_off_leaves_no_database() {
         let how = into("called_off");
         let cancel = how.read.cancel.clone();
         let off = async {
-            tokio::time::sleep(Duration::from_millis(pause)).await;
+            pass(Duration::from_millis(pause), "the moment at which it is called off").await;
             cancel.cancel();
         };
         let (outcome, ()) = tokio::join!(bring_back(pg, &place.store, "one", how), off);

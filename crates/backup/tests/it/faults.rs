@@ -6,8 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::ensure;
 use brownie_backup::{Create, Error, Policy, Provider, Store, cleanup, list, verify};
 use brownie_domain::{Clock, ManualClock, SystemClock};
+use brownie_test_servers::{PATIENCE, pass, poll};
 use chrono::TimeDelta;
 use futures_util::TryStreamExt;
 use object_store::{ObjectStore, memory::InMemory, path::Path};
@@ -113,7 +115,7 @@ async fn a_run_that_is_called_off_or_dropped_leaves_nothing() {
             let whole = store(faulty.clone());
             let how = how();
             let cancel = how.cancel.clone();
-            let pause = tokio::time::sleep(Duration::from_millis(pause));
+            let pause = pass(Duration::from_millis(pause), "the moment at which it is called off");
             let run = back_up(pg, &database, &whole, how);
             if dropped {
                 tokio::select! { outcome = run => { outcome.unwrap(); }, () = pause => {} }
@@ -128,21 +130,17 @@ async fn a_run_that_is_called_off_or_dropped_leaves_nothing() {
             // A dropped one ends by itself, and lets the next one in.
             let next = Create { name: Some(named("next")), ..encrypted("one") };
             patiently(async || back_up(pg, &database, &whole, next.clone()).await).await.unwrap();
-            let begun = Instant::now();
-            loop {
-                let sealed = list(&whole, None).await.unwrap();
+            let _begun = Instant::now();
+            poll("all of it is there, or nothing", PATIENCE, async || {
+                let sealed = list(&whole, None).await?;
                 let is_sealed = sealed.iter().any(|entry| entry.name.as_str() == "one");
-                let left = objects(&faulty.inner).await.iter().any(|key| key.starts_with("one/"));
-                if left == is_sealed && faulty.open.load(Ordering::SeqCst) == 0 {
-                    break;
-                }
-                assert!(
-                    begun.elapsed() < Duration::from_secs(10),
-                    "{:?}",
-                    objects(&faulty.inner).await
-                );
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
+                let objects = objects(&faulty.inner).await;
+                let left = objects.iter().any(|key| key.starts_with("one/"));
+                let is_over = faulty.open.load(Ordering::SeqCst) == 0;
+                ensure!(left == is_sealed && is_over, "{objects:?}");
+                Ok(())
+            })
+            .await;
         }
     }
 }

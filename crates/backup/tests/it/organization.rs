@@ -9,10 +9,11 @@ use std::{
 };
 
 use brownie_backup::{OrganizationRestored, RULES, Rule, TableChanges};
+use brownie_test_servers::{PATIENCE, pass, unique, until};
 
 use crate::{
     organizations::{World, org},
-    postgres::{Postgres, serial},
+    postgres::Postgres,
 };
 
 /// What goes wrong with a tenant: rows lost, overwritten, made up, and names exchanged, which unique
@@ -136,7 +137,7 @@ async fn others_write_on_while_one_is_restored_and_no_write_fails() {
                 );
                 client.batch_execute(&unit).await.unwrap();
                 written += 1;
-                tokio::time::sleep(Duration::from_millis(5)).await;
+                pass(Duration::from_millis(5), "some two hundred writes a second").await;
             }
             (n, written)
         }));
@@ -178,9 +179,7 @@ async fn who_writes_to_the_organization_itself_comes_before_or_after() {
         let waits =
             "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'brownie-backup'
             AND datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0";
-        while world.value::<i64>(waits).await == 0 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        until("the restore waits", PATIENCE, async || world.value::<i64>(waits).await > 0).await;
         let record = format!(
             "INSERT INTO outbox (org_id, id, occurred_at, event, resource, resource_id, version)
              VALUES ('{0}', gen_random_uuid(), now(), 'x', 'incident', '{0}', 1); COMMIT",
@@ -319,7 +318,7 @@ async fn it_takes_no_superuser() {
     let world = World::on(Postgres::newest(), 3, 1).await;
     let before = world.restored_rows(1).await;
     world.run(&wreck(1)).await;
-    let role = format!("restorer_{}", serial());
+    let role = format!("restorer_{}", unique());
     let sql = format!(
         "CREATE ROLE {role} LOGIN CREATEDB CREATEROLE; GRANT \"brownie-migrator\", \"brownie-lookup\" TO {role} WITH ADMIN OPTION"
     );

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use brownie_backup::{Destination, Error, Named, Overwrite, Problem, RestoreOrganization};
+use brownie_test_servers::{PATIENCE, pass, unique, until};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -115,7 +116,7 @@ async fn called_off_at_any_moment_it_has_changed_nothing() {
         let read = brownie_backup::Read { cancel: cancel.clone(), ..reading() };
         let how = RestoreOrganization { read, ..world.in_place("org-1") };
         let stopper = async {
-            tokio::time::sleep(Duration::from_millis(patience)).await;
+            pass(Duration::from_millis(patience), "the moment at which it is called off").await;
             cancel.cancel();
         };
         let (error, ()) = tokio::join!(world.refused(how), stopper);
@@ -123,11 +124,8 @@ async fn called_off_at_any_moment_it_has_changed_nothing() {
         // Its session is gone, though what it waited for is not.
         let sessions = "SELECT count(*) FROM pg_stat_activity
             WHERE datname = current_database() AND application_name = 'brownie-backup'";
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
-        while world.value::<i64>(sessions).await > 0 {
-            assert!(tokio::time::Instant::now() < deadline);
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        until("its session is gone", PATIENCE, async || world.value::<i64>(sessions).await == 0)
+            .await;
     }
     writer.batch_execute("COMMIT").await.unwrap();
     let free = format!(
@@ -142,7 +140,7 @@ async fn called_off_at_any_moment_it_has_changed_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_whose_events_nobody_would_wait_for_is_refused() {
     let world = World::on(crate::postgres::Postgres::newest(), 2, 1).await;
-    let role = format!("restorer_{}", crate::postgres::serial());
+    let role = format!("restorer_{}", unique());
     world
         .run(&format!(
             "CREATE ROLE {role} LOGIN CREATEDB CREATEROLE NOINHERIT;

@@ -1,112 +1,49 @@
-//! A private PostgreSQL for each test process and version.
+//! PostgreSQL as backups meet it: two releases, and everybody may come in.
 
 use std::{
-    fs,
-    os::unix::{fs::chown, process::CommandExt},
     path::PathBuf,
-    process::{Child, Command, Stdio},
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::{Duration, Instant},
+    sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use brownie_backup::{Cluster, EXCEPTIONS, MigrateByUrl, Server};
+use brownie_test_servers::{Access, Postgres as Started, debian_programs, parts, unique};
 use tokio_postgres::{Client, NoTls};
-
-/// Runs a server until standard input closes, then removes the directory it is in.
-const KEEPER: &str = r#"
-    "$@" </dev/null >>log 2>&1 &
-    server=$!
-    read -r _
-    kill -QUIT $server 2>/dev/null
-    wait $server
-    rm -rf "$PWD"
-"#;
 
 /// A database cluster of our own.
 #[derive(Debug)]
 pub(crate) struct Postgres {
     pub(crate) bin: PathBuf,
     pub(crate) port: u16,
-    /// The server lives as long as our end of its standard input is open.
-    _keeper: Child,
+    _started: Started,
 }
 
 impl Postgres {
-    /// PostgreSQL as Debian 12 has it.
+    /// PostgreSQL as Debian 12 has it, shared by all tests of backups.
     pub(crate) fn debian() -> &'static Self {
         static SHARED: OnceLock<Postgres> = OnceLock::new();
-        SHARED.get_or_init(|| {
-            let mut places: Vec<_> = fs::read_dir("/usr/lib/postgresql")
-                .expect("PostgreSQL is installed: tests/install.sh")
-                .flatten()
-                .map(|entry| entry.path().join("bin"))
-                .collect();
-            places.sort();
-            Self::start(places.pop().expect("PostgreSQL is installed"))
-        })
+        SHARED.get_or_init(|| Self::shared("backup-debian", debian_programs().unwrap()))
     }
 
-    /// The newest that we support, where tests/install.sh puts it.
+    /// The newest that we support, where tests/install.sh puts it, shared as well.
     pub(crate) fn newest() -> &'static Self {
         static SHARED: OnceLock<Postgres> = OnceLock::new();
-        SHARED.get_or_init(Self::alone)
+        SHARED.get_or_init(|| Self::shared("backup-newest", newest_programs()))
     }
 
     /// One that no other test has, for those that look at the list of its databases.
     pub(crate) fn alone() -> Self {
-        Self::start("/var/tmp/brownie-parts/postgresql-18/bin".into())
+        let bin = newest_programs();
+        Self::of(bin.clone(), Started::private_of(bin, Access::Trust).unwrap())
     }
 
-    fn start(bin: PathBuf) -> Self {
-        let dir = std::env::temp_dir().join(format!(
-            "brownie-backup-{}-{}",
-            std::process::id(),
-            serial()
-        ));
-        fs::create_dir_all(&dir).unwrap();
-        if let Some(uid) = owner() {
-            chown(&dir, Some(uid), Some(uid)).unwrap();
-        }
-        let mut initdb = Command::new(bin.join("initdb"));
-        initdb.args("-U postgres -A trust -E UTF8 --locale=C --no-sync -D data".split(' '));
-        initdb.current_dir(&dir);
-        as_owner(&mut initdb);
-        let output = initdb.output().unwrap();
-        assert!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut keeper = Command::new("sh");
-        keeper
-            .args(["-c", KEEPER, "keeper"])
-            .arg(bin.join("postgres"))
-            .args(["-D", "data", "-k", "."]);
-        for setting in [
-            "listen_addresses=127.0.0.1",
-            "fsync=off",
-            "full_page_writes=off",
-            "synchronous_commit=off",
-            "max_wal_size=4GB",
-            &format!("port={port}"),
-        ] {
-            keeper.args(["-c", setting]);
-        }
-        keeper.current_dir(&dir).stdin(Stdio::piped());
-        as_owner(&mut keeper);
-        let postgres = Self { bin, port, _keeper: keeper.spawn().unwrap() };
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while !postgres.answers() {
-            assert!(Instant::now() < deadline, "{}", fs::read_to_string(dir.join("log")).unwrap());
-            std::thread::sleep(Duration::from_millis(30));
-        }
-        postgres
+    fn shared(name: &str, bin: PathBuf) -> Self {
+        let started = Started::shared_as(name, || Ok(bin.clone()), Access::Trust, |_| Ok(()));
+        Self::of(bin, started)
     }
 
-    fn answers(&self) -> bool {
-        let mut ready = Command::new(self.bin.join("pg_isready"));
-        ready.args(["-q", "-h", "127.0.0.1", "-p", &self.port.to_string()]);
-        ready.status().is_ok_and(|status| status.success())
+    fn of(bin: PathBuf, started: Started) -> Self {
+        Self { bin, port: started.port(), _started: started }
     }
 
     /// Returns the URL of a database, for a role.
@@ -138,7 +75,7 @@ impl Postgres {
 
     /// Makes an empty database.
     pub(crate) async fn empty(&self) -> String {
-        let name = format!("t_{}", serial());
+        let name = format!("t_{}", unique());
         self.connect("postgres")
             .await
             .batch_execute(&format!("CREATE DATABASE {name}"))
@@ -200,24 +137,6 @@ pub(crate) async fn contents(client: &Client) -> Vec<(String, i64, String)> {
     all
 }
 
-/// Returns whom a root's servers run as; none when we are not root.
-fn owner() -> Option<u32> {
-    if id(&[])? == 0 { id(&["postgres"]) } else { None }
-}
-
-pub(crate) fn as_owner(command: &mut Command) -> &mut Command {
-    match owner() {
-        Some(uid) => command.uid(uid).gid(uid),
-        None => command,
-    }
-}
-
-fn id(user: &[&str]) -> Option<u32> {
-    let output = Command::new("id").arg("-u").args(user).output().ok()?;
-    String::from_utf8(output.stdout).ok()?.trim().parse().ok()
-}
-
-pub(crate) fn serial() -> u32 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    NEXT.fetch_add(1, Ordering::Relaxed)
+fn newest_programs() -> PathBuf {
+    parts().join("postgresql-18/bin")
 }

@@ -11,10 +11,11 @@ use brownie_backup::{
     create, delete, rekey, verify,
 };
 use brownie_domain::{ManualClock, RandomIds, SystemClock};
+use brownie_test_servers::{PATIENCE, free_port, pass, unique, unprivileged, until};
 use tokio_postgres::SimpleQueryMessage;
 
 use crate::{
-    postgres::{Postgres, as_owner, contents, serial},
+    postgres::{Postgres, contents},
     world::{Place, back_up, bring_back, bring_back_as, encrypted, into, named, reading},
 };
 
@@ -84,7 +85,7 @@ async fn a_schema_that_is_being_changed_is_waited_for_and_then_refused() {
     let client = pg.connect(&database).await;
     client.batch_execute("BEGIN; LOCK TABLE teams IN ACCESS EXCLUSIVE MODE").await.unwrap();
     let waiting = tokio::spawn(async move { refused(pg, "brownie-backup", &database).await });
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    pass(Duration::from_secs(2), "in which it waits, and does not give up").await;
     assert!(!waiting.is_finished());
     let patience = Duration::from_mins(1);
     let error = tokio::time::timeout(patience, waiting).await.unwrap().unwrap();
@@ -266,12 +267,12 @@ async fn a_restore_takes_no_superuser() {
     let database = pg.filled(1, 1).await;
     let place = Place::new();
     back_up(pg, &database, &place.store, encrypted("one")).await.unwrap();
-    let role = format!("restorer_{}", serial());
+    let role = format!("restorer_{}", unique());
     let sql = format!(
         "CREATE ROLE {role} LOGIN CREATEDB CREATEROLE; GRANT \"brownie-migrator\", \"brownie-lookup\" TO {role} WITH ADMIN OPTION"
     );
     pg.connect("postgres").await.batch_execute(&sql).await.unwrap();
-    let target = format!("restored_{}", serial());
+    let target = format!("restored_{}", unique());
     bring_back_as(pg, &role, &place.store, "one", into(&target)).await.unwrap();
     let original = contents(&pg.connect(&database).await).await;
     assert_eq!(contents(&pg.connect(&target).await).await, original);
@@ -294,7 +295,7 @@ async fn a_pooler_is_refused_and_left_as_it_was() {
     let dir = tempfile::tempdir_in("/var/tmp").unwrap();
     std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .unwrap();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port().unwrap();
     let (settings, users) = (dir.path().join("ini"), dir.path().join("users"));
     std::fs::write(&users, "\"postgres\" \"\"\n\"brownie-backup\" \"\"\n").unwrap();
     let text = format!(
@@ -307,10 +308,11 @@ async fn a_pooler_is_refused_and_left_as_it_was() {
     std::fs::write(&settings, text).unwrap();
     let mut pooler = Command::new("/var/tmp/brownie-parts/pgbouncer-1.24/run");
     pooler.arg(&settings).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut pooler = as_owner(&mut pooler).spawn().expect("tests/install.sh");
-    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let mut pooler = unprivileged(&mut pooler).unwrap().spawn().expect("tests/install.sh");
+    until("the pooler listens", PATIENCE, async || {
+        std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+    })
+    .await;
     let url = format!("postgres://brownie-backup@127.0.0.1:{port}/{database}?sslmode=disable");
     let dial = Arc::new(brownie_backup::Server::new(url.parse().unwrap(), None));
     let place = Place::new();

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use brownie_backup::{EXCEPTIONS, Plan, verify};
 use brownie_domain::SystemClock;
+use brownie_test_servers::unique;
 
 use crate::{
-    postgres::{Postgres, contents, serial},
+    postgres::{Postgres, contents},
     world::{Place, back_up, bring_back, encrypted, into, named, reading},
 };
 
@@ -49,7 +50,7 @@ async fn there_and_back(from: &Postgres, to: &Postgres) {
     assert!(incidents.parts.len() > 5 && incidents.rows == 8000, "{}", incidents.parts.len());
     verify(&place.store, &named("one"), &SystemClock, &reading()).await.unwrap();
 
-    let target = format!("restored_{}", serial());
+    let target = format!("restored_{}", unique());
     let restored = bring_back(to, &place.store, "one", into(&target)).await.unwrap();
     assert_eq!(restored.replaced, None);
     let client = to.connect(&target).await;

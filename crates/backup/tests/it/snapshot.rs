@@ -6,9 +6,10 @@ use std::sync::{
 };
 
 use brownie_backup::Create;
+use brownie_test_servers::unique;
 
 use crate::{
-    postgres::{Postgres, serial},
+    postgres::Postgres,
     world::{Place, back_up, bring_back, encrypted, into},
 };
 
@@ -51,7 +52,7 @@ async fn what_is_written_meanwhile_is_there_as_a_whole_or_not_at_all() {
     }
     let mut seen = Vec::new();
     for name in ["one", "two", "four"] {
-        let target = format!("restored_{}", serial());
+        let target = format!("restored_{}", unique());
         bring_back(pg, &place.store, name, into(&target)).await.unwrap();
         let sql =
             "SELECT (SELECT sum(version)::bigint FROM incidents), (SELECT count(*) FROM audit_log)";
@@ -73,7 +74,7 @@ async fn a_restored_sequence_goes_on_where_it_stood() {
     client.batch_execute("SELECT setval('outbox_position', 123456)").await.unwrap();
     let place = Place::new();
     back_up(pg, &database, &place.store, encrypted("one")).await.unwrap();
-    let target = format!("restored_{}", serial());
+    let target = format!("restored_{}", unique());
     bring_back(pg, &place.store, "one", into(&target)).await.unwrap();
     let restored = pg.connect(&target).await;
     assert_eq!(restored.query_one(next, &[]).await.unwrap().get::<_, i64>(0), 123_457);

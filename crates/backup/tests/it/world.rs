@@ -12,6 +12,7 @@ use brownie_backup::{
     Store, Target, create, provider, restore,
 };
 use brownie_domain::{RandomIds, SystemClock};
+use brownie_test_servers::poll;
 
 use crate::postgres::Postgres;
 
@@ -112,10 +113,9 @@ pub(crate) async fn bring_back_as(
 
 /// There is one restore at a time on a server, and other tests do theirs there, too.
 pub(crate) async fn patiently<T>(work: impl AsyncFn() -> Result<T>) -> Result<T> {
-    loop {
-        match work().await {
-            Err(Error::Busy { .. }) => tokio::time::sleep(Duration::from_millis(100)).await,
-            outcome => return outcome,
-        }
-    }
+    poll("other restores have ended", Duration::from_mins(2), async || match work().await {
+        Err(error @ Error::Busy { .. }) => Err(error.into()),
+        outcome => Ok(outcome),
+    })
+    .await
 }

@@ -6,12 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::ensure;
 use brownie_cache::{Cache, Delays, Key, Rule, Throttle};
 use brownie_domain::OrganizationId;
+use brownie_test_servers::{PATIENCE, Redis, pass, poll};
 use bytes::Bytes;
 use uuid::Uuid;
 
-use crate::{cache_with, instance_of, redis::Redis, wait_until};
+use crate::{cache_with, instance_of, wait_until};
 
 const HOUR: Duration = Duration::from_hours(1);
 const MINUTE: Duration = Duration::from_mins(1);
@@ -52,15 +54,14 @@ async fn do_everything(cache: &Cache) {
 /// the same; and that no password is in the sentence.
 async fn is_away(cache: &Cache, expected: &str) {
     do_everything(cache).await;
-    let deadline = Instant::now() + Duration::from_secs(5);
-    let mut standing = cache.check().await;
     // The first to notice may have seen no more than a connection that broke.
-    while !standing.detail.contains(expected) && Instant::now() < deadline {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        standing = cache.check().await;
-    }
+    let standing = poll("the cache says why", PATIENCE, async || {
+        let standing = cache.check().await;
+        ensure!(standing.detail.contains(expected), "{standing:?}");
+        Ok(standing)
+    })
+    .await;
     assert!(!standing.healthy, "{standing:?}");
-    assert!(standing.detail.contains(expected), "{standing:?}");
     assert!(!standing.detail.contains("hunter2"), "{standing:?}");
     assert!(!format!("{cache:?}").contains("hunter2"));
     do_everything(cache).await;
@@ -185,7 +186,7 @@ async fn one_that_is_killed_and_started_again() {
     // While nobody looks, all connections die: they are found out before they are used.
     redis.kill().unwrap();
     redis.restart().unwrap();
-    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    pass(Duration::from_millis(1_100), "connections that were idle are looked at before use").await;
     do_everything(&cache).await;
     assert!(cache.standing().healthy, "{:?}", cache.standing());
 }

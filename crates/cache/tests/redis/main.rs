@@ -2,15 +2,9 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     clippy::missing_panics_doc,
     reason = "in a test they are how a promise is found broken"
 )]
-
-#[path = "../../../../tests/harness/chaos.rs"]
-pub mod chaos;
-#[path = "../../../../tests/harness/redis.rs"]
-pub mod redis;
 
 mod faults;
 mod limits;
@@ -18,10 +12,12 @@ mod network;
 mod tls;
 mod values;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
+use anyhow::ensure;
 use brownie_cache::{Cache, Standing};
 use brownie_config::{CacheSettings, Reader, Secret};
+use brownie_test_servers::{PATIENCE, Redis, poll};
 
 /// Opens a cache as an instance does, with settings by name.
 pub fn cache_with(settings: &[(&str, &str)]) -> Cache {
@@ -33,18 +29,16 @@ pub fn cache_with(settings: &[(&str, &str)]) -> Cache {
 }
 
 /// Opens a cache as one of the instances that share a Redis.
-pub fn instance_of(redis: &redis::Redis) -> Cache {
+pub fn instance_of(redis: &Redis) -> Cache {
     cache_with(&[("REDIS_URL", &redis.url())])
 }
 
 /// Waits until a cache finds Redis well, or away.
 pub async fn wait_until(cache: &Cache, healthy: bool) -> Standing {
-    for _ in 0..400 {
+    poll("the cache has noticed", PATIENCE, async || {
         let standing = cache.check().await;
-        if standing.healthy == healthy {
-            return standing;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("after twenty seconds: {:?}", cache.standing());
+        ensure!(standing.healthy == healthy, "{standing:?}");
+        Ok(standing)
+    })
+    .await
 }

@@ -3,15 +3,11 @@
 use std::time::{Duration, Instant};
 
 use brownie_cache::{Cache, Key, Rule};
+use brownie_test_servers::{ChaosProxy, Mode, Redis};
 use bytes::Bytes;
 use uuid::Uuid;
 
-use crate::{
-    cache_with,
-    chaos::{ChaosProxy, Mode},
-    redis::Redis,
-    wait_until,
-};
+use crate::{cache_with, wait_until};
 
 fn through(proxy: &ChaosProxy) -> Cache {
     let port = proxy.port().to_string();

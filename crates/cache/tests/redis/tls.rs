@@ -2,8 +2,9 @@
 
 use brownie_cache::{Cache, Key, Rule};
 use brownie_config::{CacheSettings, Reader, Secret};
+use brownie_test_servers::Redis;
 
-use crate::{cache_with, redis::Redis};
+use crate::cache_with;
 
 async fn works(cache: &Cache) -> bool {
     let rule = Rule::per(100, std::time::Duration::from_mins(1));

@@ -10,10 +10,11 @@ use std::{
 
 use brownie_cache::{Cache, Key};
 use brownie_domain::OrganizationId;
+use brownie_test_servers::{PATIENCE, Redis, pass, until};
 use bytes::Bytes;
 use uuid::Uuid;
 
-use crate::{cache_with, instance_of, redis::Redis, wait_until};
+use crate::{cache_with, instance_of, wait_until};
 
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -46,10 +47,9 @@ async fn a_value_is_served_until_it_ends_or_its_organization_is_bumped() {
         assert_eq!(found(&cache, &config(1)).await, None);
         assert_eq!(found(&cache, &config(2)).await.unwrap(), "two");
 
-        keep(&cache, &config(1), "brief", Duration::from_millis(400)).await;
+        keep(&cache, &config(1), "brief", Duration::from_secs(1)).await;
         assert_eq!(found(&cache, &config(1)).await.unwrap(), "brief");
-        tokio::time::sleep(Duration::from_millis(410)).await;
-        assert_eq!(found(&cache, &config(1)).await, None);
+        until("the value ends", PATIENCE, async || found(&cache, &config(1)).await.is_none()).await;
 
         cache.forget(&config(2)).await;
         assert_eq!(found(&cache, &config(2)).await, None);
@@ -91,7 +91,7 @@ async fn a_value_lives_from_when_it_was_asked_for() {
     let redis = Redis::start().unwrap();
     for cache in [instance_of(&redis), cache_with(&[])] {
         let asked = cache.get(&config(1)).await.unwrap_err();
-        tokio::time::sleep(Duration::from_millis(60)).await;
+        pass(Duration::from_millis(60), "longer than the value will live").await;
         cache.put(asked, Bytes::from_static(b"late"), Duration::from_millis(50)).await;
         assert_eq!(found(&cache, &config(1)).await, None);
     }
@@ -198,20 +198,20 @@ async fn no_reader_on_the_instance_sees_less_than_was_acknowledged_whatever_beco
                 let value = truth.fetch_add(1, Ordering::SeqCst) + 1;
                 cache.bump(org(1)).await;
                 acknowledged.store(value, Ordering::SeqCst);
-                tokio::time::sleep(Duration::from_millis(2)).await;
+                pass(Duration::from_millis(2), "a few hundred changes a second").await;
             }
             acknowledged.load(Ordering::SeqCst)
         })
     };
     for _ in 0..2 {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        pass(Duration::from_millis(300), "reads and changes in this state").await;
         redis.freeze().unwrap();
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        pass(Duration::from_millis(300), "reads and changes in this state").await;
         redis.thaw().unwrap();
         wait_until(&cache, true).await;
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        pass(Duration::from_millis(300), "reads and changes in this state").await;
         redis.cli("SAVE").unwrap();
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        pass(Duration::from_millis(100), "changes that the snapshot does not have").await;
         redis.kill().unwrap();
         redis.restart().unwrap();
         wait_until(&cache, true).await;

@@ -103,6 +103,10 @@ impl Paths {
     /// Reads all that is there, of one moment.
     pub(crate) fn read(&self) -> Result<Raw, Fault> {
         for attempt in 0..ATTEMPTS {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "files are being replaced: they say nothing when it is done"
+            )]
             thread::sleep(PAUSE * attempt);
             let before = self.places();
             let raw = self.read_once();

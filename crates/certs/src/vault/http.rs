@@ -92,6 +92,7 @@ impl Http {
     ) -> Result<Answer, VaultFault> {
         for pause in PAUSES {
             match self.ask(method, path, token, body).await {
+                #[expect(clippy::disallowed_methods, reason = "who is away is asked again")]
                 Err(VaultFault::Away { .. }) => tokio::time::sleep(pause).await,
                 other => return other,
             }

@@ -5,10 +5,12 @@ use std::{
     net::TcpListener,
     path::PathBuf,
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
+use anyhow::Context;
 use brownie_config::{Secret, SecretSource, VaultAuth, VaultCertificates, VaultSettings};
+use brownie_test_servers::{PATIENCE, poll};
 use serde_json::{Value, json};
 
 use super::world::{Ca, key_pem, pem};
@@ -53,16 +55,13 @@ impl Bao {
         let http = reqwest::Client::builder().no_proxy().tls_danger_accept_invalid_certs(true);
         let http = http.build().unwrap();
         let bao = Self { child, address: format!("{scheme}://127.0.0.1:{port}"), http, dir };
-        let deadline = Instant::now() + Duration::from_secs(20);
-        loop {
-            let health = bao.http.get(format!("{}/v1/sys/health", bao.address)).send().await;
-            if health.is_ok_and(|answer| answer.status().is_success()) {
-                return bao;
-            }
+        poll("OpenBao answers", PATIENCE, async || {
+            let health = bao.http.get(format!("{}/v1/sys/health", bao.address)).send().await?;
             let log = || fs::read_to_string(bao.dir.path().join("log")).unwrap_or_default();
-            assert!(Instant::now() < deadline, "OpenBao does not start:\n{}", log());
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+            health.error_for_status().with_context(log)
+        })
+        .await;
+        bao
     }
 
     pub(crate) async fn post(&self, path: &str, body: Value) -> Value {

@@ -10,10 +10,11 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
 };
 
+use anyhow::Context;
 use brownie_certs::{Current, Keeper, Policy, Source};
+use brownie_test_servers::{PATIENCE, poll, until};
 use chrono::TimeDelta;
 use openssl::symm::Cipher;
 use postgres_native_tls::MakeTlsConnector;
@@ -115,23 +116,17 @@ impl Postgres {
         let server =
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let postgres = Self { dir: home.path().to_owned(), port, server, _home: home };
-        let deadline = Instant::now() + Duration::from_secs(20);
-        loop {
-            match postgres.superuser().await {
-                Ok(client) => {
-                    let roles =
-                        r#"CREATE ROLE "brownie-server" LOGIN; CREATE ROLE "brownie-backup" LOGIN"#;
-                    client.batch_execute(roles).await.unwrap();
-                    return postgres;
-                }
-                Err(error) => assert!(Instant::now() < deadline, "{error:?}\n{}", postgres.log()),
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        let client = poll("PostgreSQL answers", PATIENCE, async || {
+            postgres.superuser().await.with_context(|| postgres.log())
+        })
+        .await;
+        let roles = r#"CREATE ROLE "brownie-server" LOGIN; CREATE ROLE "brownie-backup" LOGIN"#;
+        client.batch_execute(roles).await.unwrap();
+        postgres
     }
 
     /// Replaces files of the server's, and has it read them.
-    fn replace(&self, files: &[(&str, String)]) {
+    async fn replace(&self, files: &[(&str, String)]) {
         for (name, text) in files {
             world::put(&self.dir.join("data"), name, text.as_bytes());
             if is_root() {
@@ -139,8 +134,17 @@ impl Postgres {
                     .unwrap();
             }
         }
+        let client = self.superuser().await.unwrap();
+        let now = "SELECT clock_timestamp()::text";
+        let told: String = client.query_one(now, &[]).await.unwrap().get(0);
         let reload = Command::new("kill").args(["-HUP", &self.server.id().to_string()]).status();
         assert!(reload.unwrap().success());
+        // The postmaster reads its files when it gets to it; sessions that begin later know when.
+        let read = format!("SELECT pg_conf_load_time() >= '{told}'");
+        until("the postmaster has read its files", PATIENCE, async || {
+            self.superuser().await.unwrap().query_one(&read, &[]).await.unwrap().get(0)
+        })
+        .await;
     }
 
     fn log(&self) -> String {
@@ -261,15 +265,11 @@ async fn postgresql_is_entered_without_a_pause_while_all_certificates_are_replac
         ("server.crt", world::pem(&server.certificate)),
         ("server.key", world::key_pem(&server.key)),
     ];
-    let settle = async || {
-        keeper.reload().await.unwrap();
-        // The server takes a moment, and says nothing.
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    };
+    let settle = async || keeper.reload().await.unwrap();
     dir.put("ca.crt", &both);
-    postgres.replace(&[("ca.crt", both)]);
+    postgres.replace(&[("ca.crt", both)]).await;
     settle().await;
-    postgres.replace(&server);
+    postgres.replace(&server).await;
     settle().await;
     for _ in 0..10 {
         // Half of a pair is refused, and the old one serves on.
@@ -277,7 +277,9 @@ async fn postgresql_is_entered_without_a_pause_while_all_certificates_are_replac
         settle().await;
     }
     dir.put("ca.crt", new.pem());
-    postgres.replace(&[("ca.crt", new.pem()), ("crl.pem", new.revoke(&[], TimeDelta::days(7)))]);
+    postgres
+        .replace(&[("ca.crt", new.pem()), ("crl.pem", new.revoke(&[], TimeDelta::days(7)))])
+        .await;
     settle().await;
     is_over.store(true, Ordering::SeqCst);
     let entered = entering.await.unwrap();

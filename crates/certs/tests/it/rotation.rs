@@ -16,6 +16,7 @@ use brownie_certs::{
     Facts, Fault, Keeper, Need, PairPaths, Paths, Policy, PrivatePem, Role, Source, check,
 };
 use brownie_domain::{ManualClock, SystemClock};
+use brownie_test_servers::pass_blocking;
 use chrono::TimeDelta;
 use openssl::{pkey::PKey, x509::X509};
 use proptest::prelude::*;
@@ -145,8 +146,8 @@ async fn a_mounted_secret_that_is_swapped_is_never_seen_by_halves() {
                     return number;
                 }
                 mount(&path, number, &generations[number % generations.len()]);
-                // Now in the middle of a reading, now between two.
-                thread::sleep(Duration::from_micros(500 * (number as u64 * 7 % 11)));
+                let pause = Duration::from_micros(500 * (number as u64 * 7 % 11));
+                pass_blocking(pause, "now in the middle of a reading, now between two");
             }
             0
         }

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::Context;
 use base64::{
     Engine,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
@@ -16,6 +17,7 @@ use base64::{
 use brownie_certs::{Keeper, Role, Source, check};
 use brownie_config::{Secret, SecretSource, VaultAuth, VaultCertificates, VaultSettings};
 use brownie_domain::SystemClock;
+use brownie_test_servers::{PATIENCE, pass, poll};
 use serde_json::json;
 
 use crate::{
@@ -163,7 +165,7 @@ async fn the_pki_issues_anew_before_the_old_is_over() {
         let is_over = facts.not_after <= world::now();
         assert!(!is_over, "{facts:?} after {:?}, {:?}", begun.elapsed(), keeper.refused());
         assert_eq!(facts.common_name.as_deref(), Some("brownie-server"));
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        pass(Duration::from_millis(100), "looked at all the while").await;
     }
     let used = keeper.current().generation();
     assert!((3..=5).contains(&used), "{used}");
@@ -176,13 +178,10 @@ async fn the_pki_issues_anew_before_the_old_is_over() {
     );
     // What is refused is asked for again, and the old serves on.
     bao.delete("pki/roles/brownie").await;
-    let refused = loop {
-        match keeper.refused() {
-            Some(faults) => break faults.to_string(),
-            None => assert!(begun.elapsed() < Duration::from_secs(40)),
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    };
+    let refused = poll("the refusal is told", PATIENCE, async || {
+        keeper.refused().map(|faults| faults.to_string()).context("nothing is refused")
+    })
+    .await;
     assert!(refused.contains("pki/issue/brownie"), "{refused}");
     assert!(keeper.current().generation() >= used);
 }
@@ -208,7 +207,7 @@ async fn an_app_role_logs_in_and_again_when_its_token_is_taken_back() {
     let keeper = start(&settings).await.unwrap();
     // Renewed at two seconds, and logged in anew before six, which is the most that it is granted.
     for _ in 0..40 {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        pass(Duration::from_millis(200), "longer in all than the token lives").await;
         keeper.reload().await.unwrap();
     }
     // Taken back, all of them.
@@ -234,7 +233,7 @@ async fn a_token_is_renewed_and_one_in_a_file_may_be_replaced() {
     let settings = VaultSettings { auth, ..bao.settings("", kv2("secret/brownie/certs")) };
     let keeper = start(&settings).await.unwrap();
     for _ in 0..30 {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        pass(Duration::from_millis(200), "longer in all than the token lives").await;
         keeper.reload().await.unwrap();
     }
     let token = fs::read_to_string(dir.file("token")).unwrap();

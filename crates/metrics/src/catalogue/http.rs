@@ -17,6 +17,8 @@ metrics! {
         "Seconds from a request's last header to its answer's first. The route is the template, or unmatched.";
     HTTP_REQUESTS = "brownie_http_requests_total", Counter of Count, ["method", "route", "status"],
         "Requests answered, by method, route template and status.";
+    HTTP_REQUESTS_IN_FLIGHT = "brownie_http_requests_in_flight", Gauge of Count, [],
+        "Requests to the API that are not answered yet. One that waits for events is one of them; a stream is not, once it has begun.";
     IDEMPOTENCY = "brownie_idempotency_total", Counter of Count, ["outcome"],
         "Requests with an Idempotency-Key, by outcome: new (done now), replayed (answered as before), reused (refused: the key was another request's) or in_flight (refused: the first is under way).";
 }

@@ -64,6 +64,10 @@ impl Tries {
         counter!(brownie_metrics::DB_RETRIES, "cause" => cause.as_str()).increment(1);
         let most = 20_u64 << self.0;
         let pause = most / 4 + u64::from(getrandom::u32().unwrap_or_default()) % most;
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "two that ran into each other do not meet again"
+        )]
         tokio::time::sleep(Duration::from_millis(pause)).await;
         true
     }

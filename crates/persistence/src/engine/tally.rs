@@ -17,6 +17,7 @@ pub struct Tally(Arc<Counts>);
 struct Counts {
     statements: AtomicU64,
     rows: AtomicU64,
+    round_trips: AtomicU64,
     nanos: AtomicU64,
 }
 
@@ -46,7 +47,10 @@ impl Tally {
     /// Notes that answers were waited for.
     pub(super) fn note_wait(waited: Duration) {
         let nanos = u64::try_from(waited.as_nanos()).unwrap_or_default();
-        let _ = CURRENT.try_with(|Self(counts)| counts.nanos.fetch_add(nanos, Ordering::Relaxed));
+        let _ = CURRENT.try_with(|Self(counts)| {
+            counts.round_trips.fetch_add(1, Ordering::Relaxed);
+            counts.nanos.fetch_add(nanos, Ordering::Relaxed);
+        });
     }
 
     /// Returns how many statements were answered. BEGIN, COMMIT and SET are none.
@@ -57,6 +61,11 @@ impl Tally {
     /// Returns how many rows came back.
     pub fn rows(&self) -> u64 {
         self.0.rows.load(Ordering::Relaxed)
+    }
+
+    /// Returns how often answers were waited for: statements that are sent together are one round trip.
+    pub fn round_trips(&self) -> u64 {
+        self.0.round_trips.load(Ordering::Relaxed)
     }
 
     /// Returns how long answers were waited for. Waiting for a connection does not count.

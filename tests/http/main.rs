@@ -1,0 +1,21 @@
+//! The API as clients meet it: the real service, in this process, on a real PostgreSQL.
+
+#![expect(clippy::unwrap_used, reason = "in a test it is how a promise is found broken")]
+
+mod auth;
+mod bad_input;
+mod configs;
+mod cuts;
+mod edges;
+mod events;
+mod holes;
+mod hostile;
+mod incidents;
+mod insight;
+mod isolation;
+mod limits;
+mod permissions;
+mod plans;
+mod repeat;
+mod resources;
+mod throttling;

@@ -1,0 +1,129 @@
+//! Who asks too much is told to wait.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use harness::{Database, Here, InProcess, Postgres, Redis, pass};
+use serde_json::json;
+
+async fn limited(more: &[(&str, &str)]) -> Result<Here> {
+    let database: Database = Postgres::shared().database();
+    let mut settings = vec![("METADATA_RATE_LIMIT", "60"), ("METADATA_RATE_LIMIT_ADDRESS", "30")];
+    settings.extend(more);
+    let service = InProcess::server_with(database.url(), &settings).await?;
+    Here::with(database, service).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_principal_has_its_limit_and_is_told_what_is_left() -> Result<()> {
+    let here = limited(&[]).await?;
+    let other = here.service.client().sign_up("other").await?;
+    let mut refused = None;
+    for _ in 0..70 {
+        let answer = here.admin.get("/api/v1/auth/me").await?;
+        assert_eq!(answer.header("RateLimit-Policy"), "\"default\";q=60;w=60");
+        if answer.status == 429 {
+            refused = Some(answer);
+            break;
+        }
+        assert_eq!(answer.status, 200);
+    }
+    let refused = refused.expect("70 of 60 a minute are too many");
+    assert_eq!((refused.text("code"), refused.header("Retry-After")), ("too_many_requests", "1"));
+    assert!(refused.header("RateLimit").starts_with("\"default\";r=0;t="), "{refused:?}");
+    // Others, and probes, are not held up.
+    assert_eq!(other.get("/api/v1/auth/me").await?.status, 200);
+    assert_eq!(here.admin.get("/livez").await?.status, 200);
+    pass(Duration::from_millis(1100), "one request comes back each second").await;
+    assert_eq!(here.admin.get("/api/v1/auth/me").await?.status, 200);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_without_a_credential_has_its_own_limit() -> Result<()> {
+    let here = limited(&[]).await?;
+    let nobody = here.service.client().with_token("garbage");
+    let mut seen = [0, 0];
+    for _ in 0..40 {
+        match nobody.get("/api/v1/auth/me").await?.status {
+            401 => seen[0] += 1,
+            429 => seen[1] += 1,
+            other => panic!("{other}"),
+        }
+    }
+    assert!((28..=32).contains(&seen[0]), "{seen:?}");
+    let spelt_otherwise = nobody.get("/%61pi/v1/auth/me").await?;
+    assert_eq!(spelt_otherwise.status, 429);
+    assert_eq!(here.admin.get("/api/v1/auth/me").await?.status, 200, "who is known is not held up");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_guesses_a_password_waits_and_the_owner_comes_in() -> Result<()> {
+    let here = Here::new().await?;
+    let nobody = here.service.client();
+    let guess = |password: &str| {
+        let body = json!({"email": "founder@acme.example", "password": password});
+        let nobody = nobody.clone();
+        async move { nobody.post("/api/v1/auth/login", &body).await }
+    };
+    let mut waits = 0;
+    for number in 0..12 {
+        let answer = guess(&format!("wrong horse {number}")).await?;
+        match answer.status {
+            401 => {}
+            429 => {
+                assert!(!answer.header("Retry-After").is_empty());
+                waits += 1;
+            }
+            other => panic!("{other}: {answer:?}"),
+        }
+    }
+    assert!(waits >= 5, "{waits}");
+    // The owner waits as told, and no longer.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let answer = guess("correct horse").await?;
+        if answer.status == 200 {
+            return Ok(());
+        }
+        assert!(Instant::now() < deadline, "{answer:?}");
+        let wait = answer.header("Retry-After").parse().unwrap_or(1);
+        pass(Duration::from_secs(wait), "the answer said how long to wait").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_instances_with_one_redis_share_a_limit_and_go_on_without_it() -> Result<()> {
+    let redis = Redis::start()?;
+    let url = redis.url();
+    let here = limited(&[("REDIS_URL", &url)]).await?;
+    let settings = [("REDIS_URL", url.as_str()), ("METADATA_RATE_LIMIT", "60")];
+    let second = InProcess::server_with(here.database.url(), &settings).await?;
+    let there = second.client().with_token(here.admin.token());
+    let mut good = 0;
+    for number in 0..80 {
+        let client = if number % 2 == 0 { &here.admin } else { &there };
+        good += usize::from(client.get("/api/v1/auth/me").await?.status == 200);
+    }
+    // One was spent on the first look, and some seconds bring one each.
+    assert!((55..=70).contains(&good), "{good}");
+    let ready = here.admin.get("/readyz").await?;
+    assert_eq!(
+        (&ready.body["cache"]["backend"], &ready.body["cache"]["status"]),
+        (&json!("redis"), &json!("healthy"))
+    );
+
+    drop(redis);
+    let other = here.service.client().sign_up("other").await?;
+    assert_eq!(other.get("/api/v1/auth/me").await?.status, 200);
+    let ready = here.admin.get("/readyz").await?;
+    assert_eq!(
+        (ready.status, &ready.body["cache"]["status"]),
+        (200, &json!("unhealthy")),
+        "{ready:?}"
+    );
+    let metrics = here.admin.get("/metrics").await?.body;
+    assert!(metrics.as_str().unwrap_or_default().contains("brownie_cache_up 0"), "{metrics}");
+    Ok(())
+}

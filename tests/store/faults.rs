@@ -1,0 +1,409 @@
+//! Clients that go away and sockets that die.
+
+use std::time::{Duration, Instant};
+
+use brownie_persistence::{Error, PoolOptions, Store};
+use harness::{ChaosProxy, Founded, Mode, PATIENCE, Postgres, new_team, pass, until};
+
+/// One session reads for two organizations in turn, and readers go away at any moment of it: whoever
+/// comes next finds their own rows, and never none because the session is still another's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dropped_read_leaves_no_session_to_another_organization() {
+    let database = Postgres::shared().database();
+    let store = Store::new(&PoolOptions { max_connections: 1, ..PoolOptions::new(database.url()) })
+        .unwrap();
+    let orgs = [Founded::new(&store, "turn-a").await, Founded::new(&store, "turn-b").await];
+    let mut finished = 0;
+    for round in 0..600_usize {
+        let (left, next) = (&orgs[round % 2], &orgs[round / 2 % 2]);
+        let patience = Duration::from_micros((round as u64 % 60) * 20);
+        let scope = store.org(&left.ctx);
+        let teams = scope.teams();
+        finished +=
+            usize::from(tokio::time::timeout(patience, teams.get(left.team_id)).await.is_ok());
+        let team = store.org(&next.ctx).teams().get(next.team_id).await.unwrap();
+        assert_eq!(team.org_id, next.ctx.org_id());
+        let foreign = store.org(&next.ctx).teams().get(left.team_id).await;
+        assert_eq!(foreign.is_ok(), next.team_id == left.team_id, "round {round}");
+    }
+    assert!((1..600).contains(&finished), "{finished} of 600 were not cut: the test shows nothing");
+}
+
+/// Drops units of work after every few microseconds of their life, on a pool of two, and writes in
+/// between: a connection that came back inside a transaction would swallow those writes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dropped_unit_poisons_no_connection() {
+    let database = Postgres::shared().database();
+    let store = Store::new(&PoolOptions { max_connections: 2, ..PoolOptions::new(database.url()) })
+        .unwrap();
+    let org = Founded::new(&store, "cut").await;
+    let client = database.connect().await;
+    client.batch_execute("UPDATE organizations SET max_teams = 100000").await.unwrap();
+
+    let mut finished = 0;
+    for round in 0..1000_u64 {
+        let unit = async {
+            let tx = store.begin(&org.ctx).await?;
+            tx.teams().create(new_team(&format!("cut-{round}"))).await?;
+            tx.commit().await
+        };
+        let cut_after = Duration::from_micros(round * 7919 % 3000);
+        if let Ok(outcome) = tokio::time::timeout(cut_after, unit).await {
+            outcome.unwrap();
+            finished += 1;
+        }
+        if round % 10 == 0 {
+            let new = new_team(&format!("kept-{round}"));
+            let team = store
+                .write(&org.ctx, move |tx| {
+                    let new = new.clone();
+                    async move { tx.teams().create(new).await }
+                })
+                .await
+                .unwrap();
+            let id = team.id.as_uuid();
+            let seen = client.query("SELECT 1 FROM teams WHERE id = $1", &[&id]).await.unwrap();
+            assert_eq!(seen.len(), 1, "acknowledged in round {round}, and not there");
+        }
+    }
+    assert!(finished > 0 && finished < 1000, "the cuts miss their aim: {finished} finished");
+
+    let count = async |sql: &str| -> i64 { client.query_one(sql, &[]).await.unwrap().get(0) };
+    let database_name = "datname = current_database()";
+    let open = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE {database_name} AND state LIKE 'idle in%'"
+    );
+    until("no transaction is open", PATIENCE, async || count(&open).await == 0).await;
+    assert_eq!(
+        count(&format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE {database_name} AND state LIKE 'idle in%'"
+        ))
+        .await,
+        0
+    );
+    let half = "SELECT count(*) FROM teams t WHERE slug LIKE 'cut-%' AND NOT EXISTS
+        (SELECT 1 FROM audit_log a JOIN outbox o ON o.resource_id = a.resource_id
+         WHERE a.resource_id = t.id)";
+    assert_eq!(count(half).await, 0);
+    assert_eq!(store.connections(), (2, 2), "the pool is as large as it was");
+    store.close().await;
+}
+
+/// A write whose caller is dropped runs to its end all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_cannot_cut_a_write() {
+    let database = Postgres::shared().database();
+    let store = harness::open(database.url());
+    let org = Founded::new(&store, "uncut").await;
+    let begun = std::sync::Arc::new(tokio::sync::Notify::new());
+    let begins = std::sync::Arc::clone(&begun);
+    let write = store.write(&org.ctx, move |tx| {
+        let begins = std::sync::Arc::clone(&begins);
+        async move {
+            tx.teams().create(new_team("first")).await?;
+            begins.notify_one();
+            pass(Duration::from_millis(100), "its client is gone before it ends").await;
+            tx.teams().create(new_team("second")).await
+        }
+    });
+    tokio::select! {
+        outcome = write => panic!("too early: {outcome:?}"),
+        () = begun.notified() => {}
+    }
+    // Closing waits for the unit, whose caller is gone by now.
+    store.close().await;
+    let client = database.connect().await;
+    let rows = client.query("SELECT 1 FROM teams WHERE slug IN ('first', 'second')", &[]).await;
+    assert_eq!(rows.unwrap().len(), 2);
+}
+
+/// Five connections fall silent while they rest. The first caller notices within half a second; the
+/// others do not wait again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pool_whose_sockets_died_at_rest_is_back_soon() {
+    let database = Postgres::shared().database();
+    let proxy = ChaosProxy::to(Postgres::shared().port()).await.unwrap();
+    let options =
+        PoolOptions { max_connections: 5, ..PoolOptions::new(database.url_via(proxy.port())) };
+    let store = Store::new(&options).unwrap();
+    let org = Founded::new(&store, "silent").await;
+    let mut units = Vec::new();
+    for _ in 0..5 {
+        let tx = store.begin(&org.ctx).await.unwrap();
+        tx.teams().get(org.team_id).await.unwrap();
+        units.push(tx);
+    }
+    for tx in units {
+        tx.commit().await.unwrap();
+    }
+    assert_eq!(store.connections().0, 5);
+    pass(Duration::from_millis(5500), "connections that were idle for long are probed").await;
+
+    proxy.set(Mode::Silence);
+    let started = Instant::now();
+    for call in 0..10 {
+        store.org(&org.ctx).teams().get(org.team_id).await.unwrap();
+        assert!(started.elapsed() < Duration::from_secs(2), "call {call}");
+    }
+}
+
+/// Connections fall silent in the middle of an answer, all that the pool has. After a second
+/// somebody asks whether the server is at work on them; it is not, so they are given up, and what
+/// reads is done again on new ones.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pool_whose_sockets_died_in_flight_is_back_soon() {
+    let database = Postgres::shared().database();
+    let proxy = ChaosProxy::to(Postgres::shared().port()).await.unwrap();
+    let options =
+        PoolOptions { max_connections: 2, ..PoolOptions::new(database.url_via(proxy.port())) };
+    let store = Store::new(&options).unwrap();
+    let org = Founded::new(&store, "flight").await;
+    let read = async || store.org(&org.ctx).teams().get(org.team_id).await;
+    for team in futures_util::future::join_all((0..2).map(|_| read())).await {
+        team.unwrap();
+    }
+    assert_eq!(store.connections().0, 2);
+
+    proxy.set(Mode::Silence);
+    let started = Instant::now();
+    let reads = futures_util::future::join_all((0..6).map(|_| read())).await;
+    let took = started.elapsed();
+    assert!(reads.iter().all(Result::is_ok), "{reads:?}");
+    assert!(took > Duration::from_millis(900) && took < Duration::from_secs(2), "{took:?}");
+}
+
+/// What only takes long is not given up: the server is at work on it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_answer_is_waited_for() {
+    let database = Postgres::shared().database();
+    let store = harness::open(database.url());
+    let org = Founded::new(&store, "slow").await;
+    let locker = database.connect().await;
+    locker.batch_execute("BEGIN; LOCK TABLE teams IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let reading = store.org(&org.ctx);
+    let teams = reading.teams();
+    let (outcome, ()) = tokio::join!(teams.get(org.team_id), async {
+        pass(Duration::from_millis(2500), "longer than a connection may be silent").await;
+        locker.batch_execute("COMMIT").await.unwrap();
+    });
+    outcome.unwrap();
+    // Longer than a lock may be waited for: an answer of its own, not a lost connection.
+    locker.batch_execute("BEGIN; LOCK TABLE teams IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let outcome = teams.get(org.team_id).await;
+    assert!(matches!(outcome, Err(Error::Locked)), "{outcome:?}");
+    assert_eq!(store.connections().0, store.connections().1, "none was given up");
+}
+
+#[tokio::test]
+async fn a_connection_that_is_cut_is_replaced() {
+    let database = Postgres::shared().database();
+    let store = harness::open(database.url());
+    let org = Founded::new(&store, "terminated").await;
+    let client = database.connect().await;
+    for _ in 0..5 {
+        client
+            .batch_execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                 WHERE datname = current_database() AND pid <> pg_backend_pid()",
+            )
+            .await
+            .unwrap();
+        // The socket's end is noticed as soon as it is read.
+        pass(Duration::from_millis(100), "the driver reads what the server has closed").await;
+        store.org(&org.ctx).teams().get(org.team_id).await.unwrap();
+    }
+}
+
+/// A connection from before a switchover leads to a server that only reads by now. It is thrown
+/// away, and what failed on it is done again on another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_only_reads_is_thrown_away() {
+    let database = Postgres::shared().database();
+    let founding = harness::open(database.url());
+    let org = Founded::new(&founding, "switch").await;
+    let admin = database.connect().await;
+    let name = admin.query_one("SELECT current_database()::text", &[]).await.unwrap();
+    let name: String = name.get(0);
+    let read_only = |how| format!("ALTER DATABASE {name} {how} default_transaction_read_only");
+    // What is opened now only reads, as on a server that was demoted.
+    admin.batch_execute(&format!("{} = on", read_only("SET"))).await.unwrap();
+    let store = Store::new(&PoolOptions { max_connections: 2, ..PoolOptions::new(database.url()) })
+        .unwrap();
+    let held = [store.begin(&org.ctx).await.unwrap(), store.begin(&org.ctx).await.unwrap()];
+    drop(held);
+    assert_eq!(store.connections().0, 2);
+    admin.batch_execute(&read_only("RESET")).await.unwrap();
+
+    for number in 0..4 {
+        let write = move |tx: brownie_persistence::OrgTx| async move {
+            tx.teams().create(new_team(&format!("after-{number}"))).await
+        };
+        store.write(&org.ctx, write).await.unwrap();
+    }
+}
+
+/// Two units that lock the same teams in opposite order: PostgreSQL ends one of them, and it is done
+/// again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deadlock_is_resolved_by_doing_one_again() {
+    let database = Postgres::shared().database();
+    let store = harness::open(database.url());
+    let org = Founded::new(&store, "deadlock").await;
+    let make = |slug: &'static str| {
+        store.write(&org.ctx, move |tx| async move { tx.teams().create(new_team(slug)).await })
+    };
+    let (one, two) = (make("one").await.unwrap().id, make("two").await.unwrap().id);
+    let meet = std::sync::Arc::new(tokio::sync::Barrier::new(2));
+    let tries = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let unit = |first: brownie_domain::TeamId, second: brownie_domain::TeamId| {
+        let (meet, tries) = (std::sync::Arc::clone(&meet), std::sync::Arc::clone(&tries));
+        store.write(&org.ctx, move |tx| {
+            let (meet, tries) = (std::sync::Arc::clone(&meet), std::sync::Arc::clone(&tries));
+            async move {
+                let is_first_try = tries.fetch_add(1, std::sync::atomic::Ordering::SeqCst) < 2;
+                let patch = brownie_persistence::TeamPatch::default;
+                let version = tx.teams().get(first).await?.stamps.version;
+                tx.teams().update(first, version, patch()).await?;
+                if is_first_try {
+                    meet.wait().await;
+                }
+                let version = tx.teams().get(second).await?.stamps.version;
+                tx.teams().update(second, version, patch()).await
+            }
+        })
+    };
+    let (ours, theirs) = tokio::join!(Box::pin(unit(one, two)), Box::pin(unit(two, one)));
+    ours.unwrap();
+    theirs.unwrap();
+    assert!(tries.load(std::sync::atomic::Ordering::SeqCst) >= 3, "one was done again");
+    for team in [one, two] {
+        let version = store.org(&org.ctx).teams().get(team).await.unwrap().stamps.version;
+        assert_eq!(version.get(), 3, "each was changed by both, once");
+    }
+}
+
+/// All of the service's sessions are ended five times a second while clients read and write: nobody
+/// who reads notices, and nothing is written twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_that_are_ended_cost_no_reader_an_answer() {
+    let database = Postgres::shared().database();
+    let service = harness::Service::server(database.url()).await.unwrap();
+    let admin = service.client().sign_up("acme").await.unwrap();
+    let team = admin.get("/api/v1/auth/me").await.unwrap().text("team_id").to_owned();
+    let killer = database.connect().await;
+    let until = Instant::now() + Duration::from_secs(5);
+    let readers: Vec<_> = (0..4)
+        .map(|_| {
+            let (admin, path) = (admin.clone(), format!("/api/v1/teams/{team}"));
+            tokio::spawn(async move {
+                let mut reads = 0;
+                while Instant::now() < until {
+                    assert_eq!(admin.get(&path).await.unwrap().status, 200);
+                    reads += 1;
+                }
+                reads
+            })
+        })
+        .collect();
+    let writer = tokio::spawn({
+        let (admin, path) = (admin.clone(), format!("/api/v1/teams/{team}/incidents"));
+        async move {
+            let (mut asked, mut made) = (0, 0);
+            while Instant::now() < until {
+                // No key: what is done twice is there twice.
+                asked += 1;
+                let body = serde_json::json!({"title": format!("Number {asked}")});
+                let answer = admin.post(&path, &body).await.unwrap();
+                assert!(matches!(answer.status, 201 | 503), "{answer:?}");
+                made += i64::from(answer.status == 201);
+            }
+            made
+        }
+    });
+    let mut ended = 0_u64;
+    while Instant::now() < until {
+        ended += killer
+            .execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                 WHERE datname = current_database() AND usename = 'brownie-server'",
+                &[],
+            )
+            .await
+            .unwrap();
+        pass(Duration::from_millis(200), "all sessions are ended five times a second").await;
+    }
+    let mut reads = 0;
+    for reader in readers {
+        reads += reader.await.unwrap();
+    }
+    let made = writer.await.unwrap();
+    println!("{ended} sessions ended, {reads} reads answered, {made} writes");
+    assert!(ended > 20 && reads > 100 && made > 10, "{ended} {reads} {made}");
+    let rows: i64 = killer.query_one("SELECT count(*) FROM incidents", &[]).await.unwrap().get(0);
+    assert!(rows >= made, "acknowledged, and not there");
+    let titles = "SELECT count(DISTINCT title) FROM incidents";
+    let titles: i64 = killer.query_one(titles, &[]).await.unwrap().get(0);
+    assert_eq!(titles, rows, "done twice");
+    let records: i64 = killer
+        .query_one("SELECT count(*) FROM outbox WHERE resource = 'incident'", &[])
+        .await
+        .unwrap()
+        .get(0);
+    assert_eq!(records, rows);
+    let metrics = service.client().get("/metrics").await.unwrap().body;
+    let metrics = metrics.as_str().unwrap_or_default();
+    let retries = "brownie_db_retries_total{cause=\"connection\"} ";
+    assert!(metrics.contains(retries), "{metrics}");
+    assert!(!metrics.contains(&format!("{retries}0\n")), "{metrics}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_waits_for_ever() {
+    let database = Postgres::shared().database();
+    let options = PoolOptions {
+        max_connections: 1,
+        acquire_timeout: Duration::from_millis(500),
+        statement_timeout: Duration::from_secs(1),
+        ..PoolOptions::new(database.url())
+    };
+    let store = Store::new(&options).unwrap();
+    let org = Founded::new(&store, "patience").await;
+    let held = store.begin(&org.ctx).await.unwrap();
+    held.teams().create(new_team("half")).await.unwrap();
+    let started = Instant::now();
+    let outcome = store.org(&org.ctx).teams().get(org.team_id).await;
+    assert!(matches!(outcome, Err(Error::Unavailable(_))), "{outcome:?}");
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+
+    // A transaction that idles is ended by the server, and what it did with it.
+    let client = database.connect().await;
+    let idle = "SELECT FROM pg_stat_activity
+        WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
+    until("the idle transaction is ended", PATIENCE, async || {
+        client.query(idle, &[]).await.unwrap().is_empty()
+    })
+    .await;
+    let outcome = held.teams().get(org.team_id).await;
+    assert!(outcome.is_err(), "{outcome:?}");
+    drop(held);
+    store.org(&org.ctx).teams().get(org.team_id).await.unwrap();
+    let client = database.connect().await;
+    let half = client.query("SELECT 1 FROM teams WHERE slug = 'half'", &[]).await.unwrap();
+    assert!(half.is_empty());
+
+    // Nor does a statement run for ever.
+    client
+        .batch_execute(
+            "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN PERFORM pg_sleep(30); RETURN NEW; END $$;
+        CREATE TRIGGER slow BEFORE INSERT ON teams FOR EACH ROW EXECUTE FUNCTION slow();
+        GRANT EXECUTE ON FUNCTION slow() TO PUBLIC",
+        )
+        .await
+        .unwrap();
+    let started = Instant::now();
+    let outcome =
+        store.write(&org.ctx, |tx| async move { tx.teams().create(new_team("slow")).await }).await;
+    assert!(matches!(outcome, Err(Error::Timeout)), "{outcome:?}");
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+}
