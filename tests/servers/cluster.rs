@@ -13,6 +13,26 @@ use brownie_domain::{Clock, SystemClock};
 
 use crate::programs::as_user;
 
+/// Returns where clusters are kept: in memory, if there is a file system for it with room. Making and
+/// dropping databases is mostly making and removing files, and a third of all that the tests do.
+pub(crate) fn place() -> PathBuf {
+    const ENOUGH: u64 = 4 * 1024 * 1024;
+    let kilobytes = |path: &str, line: &str, field: &str| -> Option<u64> {
+        let text = fs::read_to_string(path).ok()?;
+        let line = text.lines().find(|text| text.starts_with(line))?;
+        let (_, number) = line.split_once(field)?;
+        let digits = number.trim_start().split(|c: char| !c.is_ascii_digit()).next()?;
+        digits.parse().ok()
+    };
+    let size = kilobytes("/proc/mounts", "tmpfs /dev/shm tmpfs", "size=");
+    let free = kilobytes("/proc/meminfo", "MemAvailable", ":");
+    if size.min(free).is_some_and(|room| room > ENOUGH) {
+        "/dev/shm".into()
+    } else {
+        std::env::temp_dir()
+    }
+}
+
 /// Runs a server until standard input closes, or until the process that is its first argument is gone;
 /// then removes the directory it is in, unless there is a file that says not to, and what is above if
 /// nothing is left there.

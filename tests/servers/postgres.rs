@@ -3,9 +3,8 @@
 //! themselves connect by the socket.
 
 use std::{
-    env, fs,
-    io::Write,
-    os::unix::{fs::chown, process::CommandExt},
+    fs,
+    os::unix::fs::chown,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::OnceLock,
@@ -15,25 +14,20 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use brownie_certs::dev::CLIENTS;
-use brownie_domain::{Clock, SystemClock};
+
 use tokio_postgres::NoTls;
 
 use crate::{
     Database,
-    cluster::{KEEP_FILES, certify, keep},
+    cluster::{KEEP_FILES, certify, keep, place},
     programs::{as_user, find_programs, unprivileged_user},
     run::Run,
     unique, wait,
 };
 
 /// What the server may leave out because nothing it holds need survive the machine.
-const FAST: &[&str] = &[
-    "fsync=off",
-    "synchronous_commit=off",
-    "full_page_writes=off",
-    "max_wal_size=4GB",
-    "jit=off",
-];
+const FAST: &[&str] =
+    &["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_wal_size=4GB", "jit=off"];
 
 /// The migrated database that those of tests are copies of.
 const TEMPLATE: &str = "brownie_template";
@@ -139,7 +133,7 @@ impl Postgres {
     }
 
     fn start(bin: PathBuf, settings: &'static [&'static str], access: Access) -> Result<Self> {
-        let dir = env::temp_dir().join(format!("brownie-pg-{}", unique()));
+        let dir = place().join(format!("brownie-pg-{}", unique()));
         Self::start_in(dir, bin, settings, access, None)
     }
 

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::Result;
 
-use crate::programs::unprivileged_user;
+use crate::{cluster::place, programs::unprivileged_user};
 
 /// A run of nextest.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl Run {
     #[expect(clippy::disallowed_methods, reason = "nextest tells by variables")]
     pub(crate) fn current() -> Result<Option<Self>> {
         let Some(id) = env::var("NEXTEST_RUN_ID").ok() else { return Ok(None) };
-        let directory = env::temp_dir().join(format!("brownie-run-{id}"));
+        let directory = place().join(format!("brownie-run-{id}"));
         fs::create_dir_all(&directory)?;
         if let Some(owner) = unprivileged_user()? {
             chown(&directory, Some(owner), Some(owner))?;
