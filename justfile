@@ -28,7 +28,7 @@ bless:
 test-all:
     tests/run.sh
 
-# A suite, or a part of it, so many times beside a busy core: `just stress store 10`
+# A suite, a part of one, a crate or `all`, so many times beside a busy core: `just stress store 10`
 stress suite times="10":
     tests/stress.sh {{ suite }} {{ times }}
 

@@ -2,7 +2,7 @@
 # What one request costs, by what does not depend on the machine's mood: processor time of the service and of
 # PostgreSQL apart (from /proc, in nanoseconds), beside the bare statement in the same run; instructions in
 # user mode; allocations, Rust's and C's apart; context switches, system calls, statements and round trips.
-# Prints Markdown. ../shared/PERF.md has the same tables of an earlier commit to compare with.
+# Prints Markdown.
 #
 #   benches/cost.sh [SECONDS] [ROUNDS]     3 and 3 unless given
 #

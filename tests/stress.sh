@@ -11,5 +11,5 @@ trap 'kill $busy' EXIT
 case $suite in
   all) cargo nextest run --locked --workspace --stress-count "$times" ;;
   architecture*|http*|programs*|store*) tests/it.sh "$suite" --stress-count "$times" ;;
-  *) cargo nextest run --locked -p "$suite" --stress-count "$times" ;;
+  *) cargo nextest run --locked -p "brownie-${suite#brownie-}" --stress-count "$times" ;;
 esac

@@ -21,6 +21,11 @@ impl Answer {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
+    /// Returns the body, if it is text and no JSON.
+    pub fn text_body(&self) -> &str {
+        self.body.as_str().unwrap_or_default()
+    }
+
     /// Returns a member of the body as text, or an empty one.
     pub fn text(&self, member: &str) -> &str {
         self.body[member].as_str().unwrap_or_default()

@@ -325,16 +325,17 @@ async fn without_an_issuer_that_is_said() -> Result<()> {
 async fn known_and_unknown_mailboxes_take_equal_time() -> Result<()> {
     let here = Here::new().await?;
     let nobody = here.service.client();
-    let mut times = [Duration::ZERO, Duration::ZERO];
-    for round in 0..3 {
+    let mut times = [Duration::MAX, Duration::MAX];
+    for round in 0..5 {
         for (place, email) in ["founder@acme.example", "nobody@acme.example"].iter().enumerate() {
             let started = std::time::Instant::now();
             let answer = log_in(&nobody, email, &format!("wrong horse {round}")).await?;
             assert_eq!(answer.status, 401);
-            times[place] += started.elapsed();
+            times[place] = times[place].min(started.elapsed());
         }
     }
     let (known, unknown) = (times[0].as_secs_f64(), times[1].as_secs_f64());
+    // The least of each, which is what this machine takes when nothing else is in the way.
     assert!((known / unknown - 1.0).abs() < 0.25, "{times:?}");
     Ok(())
 }

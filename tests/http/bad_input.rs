@@ -2,7 +2,7 @@
 //! no word of SQL.
 
 use anyhow::Result;
-use harness::{Answer, Here, InProcess};
+use harness::{Answer, Here, InProcess, PATIENT};
 use reqwest::Method;
 use serde_json::json;
 
@@ -81,7 +81,7 @@ async fn each_mistake_has_its_answer() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_says_which_version_it_is_made_on() -> Result<()> {
-    let here = Here::new().await?;
+    let here = Here::with_settings(PATIENT).await?;
     let incidents = format!("/api/v1/teams/{}/incidents", here.team_id);
     let created = here.admin.post(&incidents, &json!({"title": "Disk full"})).await?;
     assert_eq!(created.header("etag"), "\"v1\"");

@@ -123,7 +123,8 @@ async fn a_change_is_seen_by_the_next_who_asks() -> Result<()> {
     let redis = Redis::start()?;
     let database = harness::Postgres::shared().database();
     let url = redis.url();
-    let settings = [("REDIS_URL", url.as_str())];
+    // An answer that comes late is no Redis that is away.
+    let settings = [("REDIS_URL", url.as_str()), ("REDIS_TIMEOUT_MS", "10000")];
     let service = InProcess::server_with(database.url(), &settings).await?;
     let here = Here::with(database, service).await?;
     let second = InProcess::server_with(here.database.url(), &settings).await?;

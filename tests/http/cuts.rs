@@ -14,8 +14,7 @@ use std::{
 
 use brownie_persistence::{PoolOptions, Store};
 use harness::{
-    ChaosProxy, Database, Dice, Founded, InProcess, Mode, PATIENCE, Postgres, is_long, new_team,
-    until,
+    ChaosProxy, Database, Dice, Founded, InProcess, Mode, Postgres, is_long, new_team, until,
 };
 use serde_json::json;
 use tokio::{
@@ -37,7 +36,8 @@ async fn check_sessions(database: &Database) {
     let client = database.connect().await;
     let open = "SELECT count(*) FROM pg_stat_activity
         WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
-    until("no session is idle in a transaction", PATIENCE, async || {
+    // Sooner than the server ends one that is left.
+    until("no session is idle in a transaction", Duration::from_secs(5), async || {
         count(&client, open).await == 0
     })
     .await;

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use futures_util::future::join_all;
-use harness::Here;
+use harness::{Here, PATIENT};
 use serde_json::json;
 
 const AT_ONCE: usize = 32;
@@ -21,7 +21,7 @@ fn counted(answers: &[harness::Answer], status: u16, code: &str) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn as_many_teams_as_there_may_be() -> Result<()> {
-    let here = Here::new().await?;
+    let here = Here::with_settings(PATIENT).await?;
     set(&here, json!({"max_teams": 7})).await?;
     let path = format!("/api/v1/organizations/{}/teams", here.org_id);
     let tries = (0..AT_ONCE).map(|number| {
@@ -38,7 +38,7 @@ async fn as_many_teams_as_there_may_be() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn as_many_users_in_a_team_as_there_may_be_by_whatever_way_they_come() -> Result<()> {
-    let here = Here::new().await?;
+    let here = Here::with_settings(PATIENT).await?;
     set(&here, json!({"max_users_per_team": 40, "max_teams": 20})).await?;
     let users = format!("/api/v1/organizations/{}/users", here.org_id);
     let teams = format!("/api/v1/organizations/{}/teams", here.org_id);
@@ -75,7 +75,7 @@ async fn as_many_users_in_a_team_as_there_may_be_by_whatever_way_they_come() -> 
 /// All admins demote each other at once; one is left.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_admin_is_left() -> Result<()> {
-    let here = Here::new().await?;
+    let here = Here::with_settings(PATIENT).await?;
     let mut admins = vec![here.user_id.clone()];
     for number in 1..8 {
         let admin = here.colleague(&format!("admin-{number}"), "admin").await?;

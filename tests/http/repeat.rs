@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 use futures_util::future::join_all;
-use harness::{Answer, Client, Here};
+use harness::{Answer, Client, Here, PATIENT};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -20,7 +20,7 @@ async fn total(here: &Here, list: &str) -> Result<usize> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_equal_requests_at_once_make_one_row_and_get_equal_answers() -> Result<()> {
-    let here = Here::new().await?;
+    let here = Here::with_settings(PATIENT).await?;
     let teams = format!("/api/v1/organizations/{}/teams", here.org_id);
     // The name is unique: whoever did it a second time would be told 409.
     let body = json!({"name": "Platform", "slug": "platform"});
@@ -43,7 +43,7 @@ async fn twenty_equal_requests_at_once_make_one_row_and_get_equal_answers() -> R
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_belongs_to_one_principal_one_route_and_one_request() -> Result<()> {
-    let here = Here::new().await?;
+    let here = Here::with_settings(PATIENT).await?;
     let incidents = format!("/api/v1/teams/{}/incidents", here.team_id);
     let body = json!({"title": "Disk full"});
     let first = post(&here.admin, &incidents, "k", &body).await?;
@@ -76,7 +76,7 @@ async fn a_key_belongs_to_one_principal_one_route_and_one_request() -> Result<()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_failed_is_not_kept() -> Result<()> {
-    let here = Here::new().await?;
+    let here = Here::with_settings(PATIENT).await?;
     let teams = format!("/api/v1/organizations/{}/teams", here.org_id);
     let body = json!({"name": "Platform", "slug": "platform"});
     let taken = here.admin.post(&teams, &body).await?;
@@ -95,7 +95,7 @@ async fn what_failed_is_not_kept() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restore_that_is_sent_again_is_answered_again() -> Result<()> {
-    let here = Here::new().await?;
+    let here = Here::with_settings(PATIENT).await?;
     let incidents = format!("/api/v1/teams/{}/incidents", here.team_id);
     let incident = here.admin.post(&incidents, &json!({"title": "x"})).await?;
     let path = format!("/api/v1/incidents/{}", incident.text("id"));
@@ -113,7 +113,7 @@ async fn a_restore_that_is_sent_again_is_answered_again() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_fifty_changes_with_one_etag_one_is_made() -> Result<()> {
-    let here = Here::new().await?;
+    let here = Here::with_settings(PATIENT).await?;
     let incidents = format!("/api/v1/teams/{}/incidents", here.team_id);
     let incident = here.admin.post(&incidents, &json!({"title": "x"})).await?;
     let path = format!("/api/v1/incidents/{}", incident.text("id"));
@@ -129,7 +129,7 @@ async fn of_fifty_changes_with_one_etag_one_is_made() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_that_has_it_is_told_so() -> Result<()> {
-    let here = Here::new().await?;
+    let here = Here::with_settings(PATIENT).await?;
     let path = format!("/api/v1/teams/{}", here.team_id);
     let team = here.admin.get(&path).await?;
     assert_eq!(team.header("Cache-Control"), "private, no-cache");

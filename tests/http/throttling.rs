@@ -3,8 +3,12 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use futures_util::future::join_all;
 use harness::{Database, Here, InProcess, Postgres, Redis, pass};
 use serde_json::json;
+
+/// An answer that comes late is no Redis that is away.
+const PATIENT: (&str, &str) = ("REDIS_TIMEOUT_MS", "10000");
 
 async fn limited(more: &[(&str, &str)]) -> Result<Here> {
     let database: Database = Postgres::shared().database();
@@ -19,7 +23,9 @@ async fn a_principal_has_its_limit_and_is_told_what_is_left() -> Result<()> {
     let here = limited(&[]).await?;
     let other = here.service.client().sign_up("other").await?;
     let mut refused = None;
-    for _ in 0..70 {
+    // One comes back each second.
+    let started = Instant::now();
+    for asked in 0.. {
         let answer = here.admin.get("/api/v1/auth/me").await?;
         assert_eq!(answer.header("RateLimit-Policy"), "\"default\";q=60;w=60");
         if answer.status == 429 {
@@ -27,8 +33,9 @@ async fn a_principal_has_its_limit_and_is_told_what_is_left() -> Result<()> {
             break;
         }
         assert_eq!(answer.status, 200);
+        assert!(asked <= 60 + started.elapsed().as_secs(), "{asked} of 60 a minute");
     }
-    let refused = refused.expect("70 of 60 a minute are too many");
+    let refused = refused.expect("it ends with one that is refused");
     assert_eq!((refused.text("code"), refused.header("Retry-After")), ("too_many_requests", "1"));
     assert!(refused.header("RateLimit").starts_with("\"default\";r=0;t="), "{refused:?}");
     // Others, and probes, are not held up.
@@ -44,6 +51,7 @@ async fn an_address_without_a_credential_has_its_own_limit() -> Result<()> {
     let here = limited(&[]).await?;
     let nobody = here.service.client().with_token("garbage");
     let mut seen = [0, 0];
+    let started = Instant::now();
     for _ in 0..40 {
         match nobody.get("/api/v1/auth/me").await?.status {
             401 => seen[0] += 1,
@@ -51,9 +59,15 @@ async fn an_address_without_a_credential_has_its_own_limit() -> Result<()> {
             other => panic!("{other}"),
         }
     }
-    assert!((28..=32).contains(&seen[0]), "{seen:?}");
-    let spelt_otherwise = nobody.get("/%61pi/v1/auth/me").await?;
-    assert_eq!(spelt_otherwise.status, 429);
+    // One comes back every other second.
+    let most = 31 + started.elapsed().as_secs() / 2;
+    assert!((28..=most).contains(&seen[0]), "{seen:?}");
+    let spelt_otherwise = (0..10).map(|_| nobody.get("/%61pi/v1/auth/me"));
+    let spelt_otherwise = join_all(spelt_otherwise).await;
+    assert!(
+        spelt_otherwise.iter().flatten().any(|answer| answer.status == 429),
+        "it is limited, too"
+    );
     assert_eq!(here.admin.get("/api/v1/auth/me").await?.status, 200, "who is known is not held up");
     Ok(())
 }
@@ -97,17 +111,18 @@ async fn who_guesses_a_password_waits_and_the_owner_comes_in() -> Result<()> {
 async fn two_instances_with_one_redis_share_a_limit_and_go_on_without_it() -> Result<()> {
     let redis = Redis::start()?;
     let url = redis.url();
-    let here = limited(&[("REDIS_URL", &url)]).await?;
-    let settings = [("REDIS_URL", url.as_str()), ("METADATA_RATE_LIMIT", "60")];
+    let here = limited(&[("REDIS_URL", &url), PATIENT]).await?;
+    let settings = [("REDIS_URL", url.as_str()), ("METADATA_RATE_LIMIT", "60"), PATIENT];
     let second = InProcess::server_with(here.database.url(), &settings).await?;
     let there = second.client().with_token(here.admin.token());
-    let mut good = 0;
+    let (mut good, started) = (0, Instant::now());
     for number in 0..80 {
         let client = if number % 2 == 0 { &here.admin } else { &there };
-        good += usize::from(client.get("/api/v1/auth/me").await?.status == 200);
+        good += u64::from(client.get("/api/v1/auth/me").await?.status == 200);
     }
     // One was spent on the first look, and some seconds bring one each.
-    assert!((55..=70).contains(&good), "{good}");
+    let most = 60 + started.elapsed().as_secs();
+    assert!((55..=most).contains(&good), "{good}");
     let ready = here.admin.get("/readyz").await?;
     assert_eq!(
         (&ready.body["cache"]["backend"], &ready.body["cache"]["status"]),

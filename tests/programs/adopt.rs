@@ -6,7 +6,7 @@ use brownie_domain::{
     Clock, IdSource, OrganizationId, PageRequest, RandomIds, RequestId, SystemClock, TeamId,
 };
 use brownie_persistence::{IncidentFilter, OrgContext, PoolOptions, StatFilter, Store};
-use harness::{Database, Postgres, Service, run};
+use harness::{Database, PATIENCE, Postgres, Service, run, until};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -198,24 +198,17 @@ async fn an_adoption_that_is_killed_goes_on_and_ends_the_same() {
             .stderr(std::process::Stdio::null())
             .spawn()
             .unwrap();
-        loop {
-            let reached = client.query_one(&format!("SELECT {moment}"), &[]).await;
-            if reached.is_ok_and(|row| row.get(0)) {
-                client
-                    .execute(
-                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                         WHERE datname = current_database() AND pid <> pg_backend_pid()",
-                        &[],
-                    )
-                    .await
-                    .unwrap();
-                child.kill().unwrap();
-                child.wait().unwrap();
-                break;
-            }
-            assert!(child.try_wait().unwrap().is_none(), "it ended before {moment}");
-            tokio::task::yield_now().await;
-        }
+        let look = format!("SELECT {moment}");
+        until(moment, PATIENCE, async || {
+            client.query_one(&look, &[]).await.is_ok_and(|row| row.get(0))
+        })
+        .await;
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        client.execute(end, &[]).await.unwrap();
+        assert!(child.try_wait().unwrap().is_none(), "it ended before {moment}");
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
     // The ways were decided by the run that moved the tables.
     let last = adopt(&database, &["--apply"]);

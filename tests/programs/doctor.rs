@@ -184,7 +184,7 @@ async fn a_wrong_password_and_a_database_that_is_not_there_are_told_apart() {
     let file: String = client.query_one("SHOW hba_file", &[]).await.unwrap().get(0);
     let rules = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, format!("local all secretive scram-sha-256\n{rules}")).unwrap();
-    client.batch_execute("SELECT pg_reload_conf(); SELECT pg_sleep(0.2)").await.unwrap();
+    postgres.reload().await.unwrap();
     let said = server(&postgres.url_as("secretive:hunter2", "x"), &[]);
     assert_eq!(said.code, Some(3));
     said.expect("database", "failed", "does not let secretive log in (authentication)");

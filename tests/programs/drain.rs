@@ -31,14 +31,14 @@ async fn it_finishes_what_is_under_way_and_takes_nothing_new() -> Result<()> {
 
     let told = Instant::now();
     service.tell_to_stop()?;
-    until("nothing new is answered", Duration::from_secs(5), async || {
+    until("nothing new is answered", Duration::from_secs(3), async || {
         !is_answered(&address).await.unwrap_or_default()
     })
     .await;
 
     request.write_all(rest.as_bytes()).await?;
     let mut answer = Vec::new();
-    timeout(Duration::from_secs(10), request.read_to_end(&mut answer)).await??;
+    timeout(Duration::from_secs(18), request.read_to_end(&mut answer)).await??;
     let answer = String::from_utf8_lossy(&answer);
     assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
     assert!(service.wait()?.success(), "{}", service.log());

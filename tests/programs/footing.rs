@@ -1,6 +1,6 @@
 //! What a server refuses to start on.
 
-use harness::{Database, Postgres, Service, run};
+use harness::{Database, Postgres, Service, run, unique};
 
 fn start(url: &str, more: &[(&str, &str)]) -> (Option<i32>, String) {
     let mut variables = vec![
@@ -22,8 +22,9 @@ fn refusal(url: &str) -> String {
     message
 }
 
+/// Makes a role that is a member of the server's, and returns its URL. Roles belong to the whole cluster,
+/// which other tests share.
 async fn with_role(database: &Database, name: &str, sql: &str) -> String {
-    // Roles belong to the whole cluster, which other tests share.
     database
         .connect()
         .await
@@ -41,21 +42,25 @@ async fn a_role_that_could_get_past_the_walls() {
     assert!(refusal(database.admin_url()).contains("postgres is a superuser"));
     assert!(refusal(&database.url_as("brownie-migrator")).contains("owns the table"));
 
-    let url = with_role(&database, "bypasser", "ALTER ROLE bypasser BYPASSRLS").await;
-    assert!(refusal(&url).contains("bypasser has BYPASSRLS"));
-    let url = with_role(&database, "climber", "GRANT \"brownie-migrator\" TO climber").await;
-    assert!(refusal(&url).contains("climber can become brownie-migrator"));
-    let url = with_role(&database, "reader", "GRANT \"brownie-backup\" TO reader").await;
-    assert!(refusal(&url).contains("reader can become brownie-backup"));
+    let [bypasser, climber, reader, colleague] =
+        ["bypasser", "climber", "reader", "colleague"].map(|name| format!("{name}_{}", unique()));
+    let url = with_role(&database, &bypasser, &format!("ALTER ROLE {bypasser} BYPASSRLS")).await;
+    assert!(refusal(&url).contains(&format!("{bypasser} has BYPASSRLS")));
+    let grant = format!("GRANT \"brownie-migrator\" TO {climber}");
+    let url = with_role(&database, &climber, &grant).await;
+    assert!(refusal(&url).contains(&format!("{climber} can become brownie-migrator")));
+    let grant = format!("GRANT \"brownie-backup\" TO {reader}");
+    let url = with_role(&database, &reader, &grant).await;
+    assert!(refusal(&url).contains(&format!("{reader} can become brownie-backup")));
 
     // Another name for what the server may be is welcome.
-    let url = with_role(&database, "colleague", "").await;
+    let url = with_role(&database, &colleague, "").await;
     let mut service = Service::server(&url).await.unwrap();
     assert!(service.stop().unwrap().success());
     database
         .connect()
         .await
-        .batch_execute("DROP ROLE bypasser, climber, reader, colleague")
+        .batch_execute(&format!("DROP ROLE {bypasser}, {climber}, {reader}, {colleague}"))
         .await
         .unwrap();
 }

@@ -1,6 +1,6 @@
 //! Poolers that our programs refuse, and what `doctor` says of them.
 
-use harness::{PgBouncer, PoolMode, Postgres, run};
+use harness::{JWT_SECRET, PgBouncer, PoolMode, Postgres, run};
 
 use crate::doctor::{Said, server};
 
@@ -16,7 +16,7 @@ async fn a_pooler_that_mixes_up_statements_is_refused() {
         let url = database.url_via(pooler.port());
         let variables = [
             ("DATABASE_URL", url.as_str()),
-            ("METADATA_JWT_SECRET", "a secret for tests, long enough for HS256"),
+            ("METADATA_JWT_SECRET", JWT_SECRET),
             ("METADATA_PORT", "0"),
             ("METRICS_PORT", "0"),
         ];

@@ -13,28 +13,25 @@ use brownie_domain::{Clock, SystemClock};
 
 use crate::programs::as_user;
 
-/// Returns where clusters are kept: in memory, if there is a file system for it with room. Making and
-/// dropping databases is mostly making and removing files, and a third of all that the tests do.
+/// A file system in memory, where Linux has one.
+pub(crate) const MEMORY: &str = "/dev/shm";
+
+/// Returns where clusters are kept: in memory, if there is room. Making and dropping databases is mostly
+/// making and removing files, and a third of all that the tests do.
 pub(crate) fn place() -> PathBuf {
-    const ENOUGH: u64 = 4 * 1024 * 1024;
-    let kilobytes = |path: &str, line: &str, field: &str| -> Option<u64> {
-        let text = fs::read_to_string(path).ok()?;
-        let line = text.lines().find(|text| text.starts_with(line))?;
-        let (_, number) = line.split_once(field)?;
-        let digits = number.trim_start().split(|c: char| !c.is_ascii_digit()).next()?;
-        digits.parse().ok()
+    const ENOUGH: u64 = 8 << 30;
+    let in_memory = || -> Option<bool> {
+        let disk = rustix::fs::statvfs(MEMORY).ok()?;
+        let text = fs::read_to_string("/proc/meminfo").ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+        let kilobytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+        Some(disk.f_bavail * disk.f_frsize > ENOUGH && kilobytes << 10 > ENOUGH)
     };
-    let size = kilobytes("/proc/mounts", "tmpfs /dev/shm tmpfs", "size=");
-    let free = kilobytes("/proc/meminfo", "MemAvailable", ":");
-    if size.min(free).is_some_and(|room| room > ENOUGH) {
-        "/dev/shm".into()
-    } else {
-        std::env::temp_dir()
-    }
+    if in_memory().unwrap_or_default() { MEMORY.into() } else { std::env::temp_dir() }
 }
 
-/// Runs a server until standard input closes, or until the process that is its first argument is gone;
-/// then removes the directory it is in, unless there is a file that says not to, and what is above if
+/// Runs a server until it ends, until standard input closes, or until the process that is its first
+/// argument is gone; then removes the directory it is in, unless there is a file that says not to, and what is above if
 /// nothing is left there.
 const KEEPER: &str = r#"
     runner=$1
@@ -42,12 +39,14 @@ const KEEPER: &str = r#"
     "$@" </dev/null >>log 2>&1 &
     server=$!
     runs() { if [ -d /proc/self ]; then [ -d "/proc/$runner" ]; else ps -p "$runner" >/dev/null; fi; }
-    if [ -z "$runner" ]; then read -r _; else while runs; do sleep 1; done; fi
+    if [ -z "$runner" ]; then read -r _; else
+        while runs && kill -0 $server 2>/dev/null; do sleep 1; done
+    fi
     kill -QUIT $server 2>/dev/null
     wait $server
     [ -e keep-files ] && exit
     rm -rf "$PWD"
-    [ -z "$runner" ] || { rm -f "$PWD.lock" "$PWD.ready" && rmdir "${PWD%/*}"; } 2>/dev/null
+    [ -z "$runner" ] || { runs || rm -f "$PWD.lock" "$PWD.made"; rmdir "${PWD%/*}"; } 2>/dev/null
 "#;
 /// Keeps a cluster's files when its server ends.
 pub(crate) const KEEP_FILES: &str = "keep-files";
@@ -120,12 +119,11 @@ pub(crate) fn keep(
             &format!("unix_socket_directories={}", dir.display()),
         ])
         .args(settings.iter().flat_map(|setting| ["-c", setting]))
-        .current_dir(dir);
-    if runner.is_empty() {
-        script.stdin(Stdio::piped());
-    } else {
-        // Of no test: neither its output nor its signals are this one's.
-        script.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
-    }
+        .current_dir(dir)
+        .stdin(if runner.is_empty() { Stdio::piped() } else { Stdio::null() })
+        // A test that is ended by a signal to its process group is outlived by what removes its files.
+        .process_group(0)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     as_user(&mut script, owner).spawn().context("starting postgres")
 }

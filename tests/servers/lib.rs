@@ -1,5 +1,5 @@
-//! Real servers for tests: started here, private, and gone when the tests are. Every crate tests with
-//! them, so nothing of ours is below this one but what makes certificates and schemas.
+//! Real servers for tests: started here, and gone when the tests are. Crates below the service test with them,
+//! too, so nothing of ours is below this one but what makes certificates and schemas.
 
 #![expect(clippy::panic, reason = "what cannot set a test up ends it, and says why")]
 

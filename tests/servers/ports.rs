@@ -50,8 +50,7 @@ pub(crate) fn reserve(
 }
 
 /// A user's own: what another has made in a common directory cannot be locked.
-#[expect(clippy::disallowed_methods, reason = "says whose the tests are")]
 fn locks() -> PathBuf {
-    let user = std::env::var("USER").unwrap_or_else(|_| "somebody".to_owned());
+    let user = rustix::process::getuid().as_raw();
     std::env::temp_dir().join(format!("brownie-ports-{user}"))
 }

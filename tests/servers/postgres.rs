@@ -26,8 +26,13 @@ use crate::{
 };
 
 /// What the server may leave out because nothing it holds need survive the machine.
-const FAST: &[&str] =
-    &["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_wal_size=4GB", "jit=off"];
+const FAST: &[&str] = &[
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+    "max_wal_size=512MB",
+    "jit=off",
+];
 
 /// The migrated database that those of tests are copies of.
 const TEMPLATE: &str = "brownie_template";
@@ -85,9 +90,8 @@ impl Postgres {
             };
             let dir = run.directory.join(name);
             let port = run.once(name, || {
-                let mut postgres =
+                let postgres =
                     Self::start_in(dir.clone(), bin.clone(), FAST, access, Some(run.runner))?;
-                postgres.keeper = None;
                 prepare(&postgres)?;
                 Ok(postgres.port.to_string())
             })?;
@@ -101,7 +105,7 @@ impl Postgres {
     /// # Errors
     /// When PostgreSQL is not installed or does not start.
     pub fn durable() -> Result<Self> {
-        Self::start(find_programs()?, &[], Access::Certificates)
+        Self::on_disk(find_programs()?, &[], Access::Certificates)
     }
 
     /// Starts a cluster as fast and forgetful as the shared one, for tests that change what is of the
@@ -129,7 +133,20 @@ impl Postgres {
         // The longest that PostgreSQL allows: what it holds back is lost with it.
         let forgetful: &[&str] =
             &["synchronous_commit=off", "wal_writer_delay=10s", "wal_writer_flush_after=1GB"];
-        Self::start(find_programs()?, forgetful, Access::Certificates)
+        Self::on_disk(find_programs()?, forgetful, Access::Certificates)
+    }
+
+    /// As [`Postgres::private_of`], on a disk, for what is measured.
+    ///
+    /// # Errors
+    /// As [`Postgres::durable`].
+    pub fn private_on_disk_of(bin: PathBuf, access: Access) -> Result<Self> {
+        Self::on_disk(bin, FAST, access)
+    }
+
+    fn on_disk(bin: PathBuf, settings: &'static [&'static str], access: Access) -> Result<Self> {
+        let dir = std::env::temp_dir().join(format!("brownie-pg-{}", unique()));
+        Self::start_in(dir, bin, settings, access, None)
     }
 
     fn start(bin: PathBuf, settings: &'static [&'static str], access: Access) -> Result<Self> {
@@ -155,14 +172,18 @@ impl Postgres {
         initdb.args("-U postgres -A trust -E UTF8 --locale=C --no-sync -D".split(' '));
         initdb.arg(&data).current_dir(&dir);
         let output = as_user(&mut initdb, owner).output().context("initdb")?;
-        ensure!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
+        if !output.status.success() {
+            drop(fs::remove_dir_all(&dir));
+            bail!("initdb: {}", String::from_utf8_lossy(&output.stderr));
+        }
 
         match access {
             Access::Certificates => certify(&dir, owner)?,
             Access::Trust => {}
         }
         let port = crate::free_port()?;
-        let keeper = Some(keep(&bin, &dir, port, settings, owner, runner)?);
+        let keeper = keep(&bin, &dir, port, settings, owner, runner)?;
+        let keeper = runner.is_none().then_some(keeper);
         let postgres = Self { bin, dir, port, settings, keeper };
         postgres.wait_until_ready();
         Ok(postgres)
@@ -188,6 +209,14 @@ impl Postgres {
         let mut victims = vec![pid];
         victims.extend(String::from_utf8(children.stdout)?.lines().map(str::to_owned));
         Command::new("kill").arg("-9").args(&victims).stderr(Stdio::null()).status()?;
+        // A server that is started while one of them is attached to its memory refuses.
+        let alive = |pid: &String| {
+            let status = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            !(status.is_empty() || status.contains(") Z "))
+        };
+        wait::until_blocking("its processes are gone", wait::PATIENCE, || {
+            !victims.iter().any(alive)
+        });
         fs::write(self.dir.join(KEEP_FILES), "")?;
         self.end_keeper()
     }
@@ -280,6 +309,26 @@ impl Postgres {
         block_on(async move { Ok(enter(door).await?.batch_execute(&sql).await?) })
     }
 
+    /// Has the server read its files again, and waits until it has: sessions that begin later know when.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn reload(&self) -> Result<()> {
+        let client = self.connect("postgres").await?;
+        let now = "SELECT clock_timestamp()::text";
+        let told: String = client.query_one(now, &[]).await?.get(0);
+        client.batch_execute("SELECT pg_reload_conf()").await?;
+        let sql = format!("SELECT pg_conf_load_time() >= '{told}'");
+        wait::poll("the server has read its files", wait::PATIENCE, async || {
+            let client = self.connect("postgres").await?;
+            let read: bool = client.query_one(&sql, &[]).await?.get(0);
+            ensure!(read, "not yet");
+            Ok(())
+        })
+        .await;
+        Ok(())
+    }
+
     /// Returns the URL of a database in this cluster, for a superuser.
     pub fn url(&self, database: &str) -> String {
         self.url_as("postgres", database)
@@ -337,6 +386,10 @@ impl Postgres {
 impl Drop for Postgres {
     fn drop(&mut self) {
         drop(self.end_keeper());
+        // It crashed and was not started again: its keeper has left the files for that.
+        if self.dir.join(KEEP_FILES).exists() {
+            drop(fs::remove_dir_all(&self.dir));
+        }
     }
 }
 

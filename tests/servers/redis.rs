@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::process::CommandExt,
     path::PathBuf,
     process::{Child, Command, Stdio},
 };
@@ -88,7 +89,7 @@ impl Redis {
         all.extend(words.map(str::to_owned));
         let keeper = keep(&dir, &all)?;
         let redis = Self { dir, port, options: all, tls, keeper };
-        redis.wait_until("PING", "PONG")?;
+        redis.wait_until("PING", "PONG");
         Ok(redis)
     }
 
@@ -150,7 +151,8 @@ impl Redis {
     /// When it does not.
     pub fn restart(&mut self) -> Result<()> {
         self.start_again()?;
-        self.wait_until("PING", "PONG")
+        self.wait_until("PING", "PONG");
+        Ok(())
     }
 
     /// Runs a command besides the client under test, and returns what redis-cli prints.
@@ -176,16 +178,12 @@ impl Redis {
     }
 
     /// Waits until a command prints something.
-    ///
-    /// # Errors
-    /// Never: what is waited for in vain ends the test.
-    pub fn wait_until(&self, command: &str, expected: &str) -> Result<()> {
+    pub fn wait_until(&self, command: &str, expected: &str) {
         poll_blocking(format!("Redis says {expected} to {command}"), PATIENCE, || {
             let found = self.cli(command)?;
             ensure!(found.contains(expected), "{found:?}\n{}", self.log());
             Ok(())
         });
-        Ok(())
     }
 
     fn log(&self) -> String {
@@ -216,7 +214,8 @@ fn keep(dir: &tempfile::TempDir, options: &[String]) -> Result<Child> {
     let mut script = Command::new("sh");
     script.args(["-c", KEEPER, "keeper", "redis-server"]).args(words).current_dir(dir.path());
     let _ = fs::remove_file(dir.path().join("pid"));
-    let keeper = script.stdin(Stdio::piped()).spawn().context("sh")?;
+    // Not ended by a signal to the test's process group: it has a server to end.
+    let keeper = script.process_group(0).stdin(Stdio::piped()).spawn().context("sh")?;
     until_blocking("redis-server is started", PATIENCE, || {
         fs::read_to_string(dir.path().join("pid")).is_ok_and(|pid| !pid.is_empty())
     });

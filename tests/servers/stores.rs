@@ -4,6 +4,7 @@
 use std::{
     fs,
     net::TcpStream,
+    os::unix::process::CommandExt,
     path::PathBuf,
     process::{Child, Command, Stdio},
     time::Duration,
@@ -112,7 +113,8 @@ impl ObjectStore {
         };
         let mut keeper = Command::new("sh");
         keeper.args(["-c", KEEPER, "keeper"]).args(programs).current_dir(dir.path());
-        let keeper = keeper.stdin(Stdio::piped()).spawn().context("sh")?;
+        // Not ended by a signal to the test's process group: it has servers to end.
+        let keeper = keeper.process_group(0).stdin(Stdio::piped()).spawn().context("sh")?;
         let store = Self { protocol, port, keeper, dir };
         // What serves S3 comes up after what makes the bucket.
         poll_blocking(format!("{protocol:?} comes up"), Duration::from_mins(1), || {

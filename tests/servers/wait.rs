@@ -10,35 +10,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 /// How long to wait for what takes a moment, on a machine that does something else, too.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// When a condition is looked at again, soon at first, then ever more slowly; and when no more.
-struct Pause {
-    begun: Instant,
-    within: Duration,
-    next: Duration,
+/// How long to wait before a condition is looked at again: a moment at first, then ever longer.
+fn longer(pause: Duration) -> Duration {
+    (pause * 4 / 3).min(Duration::from_millis(100))
 }
-
-impl Pause {
-    const FIRST: Duration = Duration::from_millis(5);
-    const LONGEST: Duration = Duration::from_millis(100);
-
-    fn begin(within: Duration) -> Self {
-        Self { begun: Instant::now(), within, next: Self::FIRST }
-    }
-
-    /// Returns how long to wait, unless it has been long enough.
-    fn next(&mut self, what: &dyn Display, found: &dyn Display) -> Duration {
-        let waited = self.begun.elapsed();
-        assert!(waited < self.within, "waited {waited:?} in vain, until {what}: {found}");
-        let pause = self.next;
-        self.next = (pause * 4 / 3).min(Self::LONGEST);
-        pause
-    }
-}
+const SOON: Duration = Duration::from_millis(5);
 
 /// Waits until `condition` holds.
 ///
@@ -48,10 +29,15 @@ pub async fn until<F>(what: impl Display, within: Duration, mut condition: impl 
 where
     F: Future<Output = bool>,
 {
-    let mut pause = Pause::begin(within);
-    while !condition().await {
-        tokio::time::sleep(pause.next(&what, &"it is not so")).await;
-    }
+    let mut pause = SOON;
+    let holds = async {
+        while !condition().await {
+            tokio::time::sleep(pause).await;
+            pause = longer(pause);
+        }
+    };
+    let outcome = tokio::time::timeout(within, holds).await;
+    assert!(outcome.is_ok(), "waited {within:?} in vain, until {what}");
 }
 
 /// Waits until `ask` succeeds, and returns what it found.
@@ -62,27 +48,33 @@ pub async fn poll<T, F>(what: impl Display, within: Duration, mut ask: impl FnMu
 where
     F: Future<Output = Result<T>>,
 {
-    let mut pause = Pause::begin(within);
-    loop {
-        match ask().await {
-            Ok(found) => return found,
-            Err(error) => tokio::time::sleep(pause.next(&what, &format!("{error:#}"))).await,
+    let (mut pause, mut last) = (SOON, None);
+    let found = async {
+        loop {
+            match ask().await {
+                Ok(found) => return found,
+                Err(error) => last = Some(error),
+            }
+            tokio::time::sleep(pause).await;
+            pause = longer(pause);
         }
-    }
+    };
+    let outcome = tokio::time::timeout(within, found).await;
+    outcome.unwrap_or_else(|_| panic!("waited {within:?} in vain, until {what}: {last:#?}"))
 }
 
-/// As [`until`], where there is no runtime.
+/// As [`until`], where there is no runtime. A condition that hangs is not given up.
 ///
 /// # Panics
 /// As [`until`].
 pub fn until_blocking(what: impl Display, within: Duration, mut condition: impl FnMut() -> bool) {
-    let mut pause = Pause::begin(within);
-    while !condition() {
-        thread::sleep(pause.next(&what, &"it is not so"));
-    }
+    poll_blocking(what, within, || {
+        ensure!(condition(), "it is not so");
+        Ok(())
+    });
 }
 
-/// As [`poll`], where there is no runtime.
+/// As [`poll`], where there is no runtime. What hangs is not given up.
 ///
 /// # Panics
 /// As [`poll`].
@@ -91,12 +83,16 @@ pub fn poll_blocking<T>(
     within: Duration,
     mut ask: impl FnMut() -> Result<T>,
 ) -> T {
-    let mut pause = Pause::begin(within);
+    let (deadline, mut pause) = (Instant::now() + within, SOON);
     loop {
         match ask() {
             Ok(found) => return found,
-            Err(error) => thread::sleep(pause.next(&what, &format!("{error:#}"))),
+            Err(error) if Instant::now() > deadline => {
+                panic!("waited {within:?} in vain, until {what}: {error:#}")
+            }
+            Err(_) => thread::sleep(pause),
         }
+        pause = longer(pause);
     }
 }
 

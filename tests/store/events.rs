@@ -99,7 +99,7 @@ async fn dawdle(session: tokio_postgres::Client, org: Founded, seed: u64, until:
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_reader_sees_every_event_once_and_in_order() {
     let database = Postgres::shared().database();
-    let store = super::open(database.url());
+    let store = harness::open(database.url());
     let org = Founded::new(&store, "feed").await;
     let other = Founded::new(&store, "other").await;
     let admin = database.connect().await;
@@ -186,7 +186,7 @@ async fn each_reader_sees_every_event_once_and_in_order() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_the_horizon_events_are_missed() {
     let database = Postgres::shared().database();
-    let store = super::open(database.url());
+    let store = harness::open(database.url());
     let org = Founded::new(&store, "naive").await;
     let admin = database.connect().await;
     admin
@@ -222,7 +222,7 @@ async fn without_the_horizon_events_are_missed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_waits_for_those_before_it() {
     let database = Postgres::shared().database();
-    let store = super::open(database.url());
+    let store = harness::open(database.url());
     let org = Founded::new(&store, "waits").await;
     let scope = store.org(&org.ctx);
     let (_, place) = scope.events().list(scope.events().beginning(), 100).await.unwrap();

@@ -1,6 +1,12 @@
 //! Clients that go away and sockets that die.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use brownie_persistence::{Error, PoolOptions, Store};
 use harness::{ChaosProxy, Founded, Mode, PATIENCE, Postgres, new_team, pass, until};
@@ -73,14 +79,9 @@ async fn a_dropped_unit_poisons_no_connection() {
     let open = format!(
         "SELECT count(*) FROM pg_stat_activity WHERE {database_name} AND state LIKE 'idle in%'"
     );
-    until("no transaction is open", PATIENCE, async || count(&open).await == 0).await;
-    assert_eq!(
-        count(&format!(
-            "SELECT count(*) FROM pg_stat_activity WHERE {database_name} AND state LIKE 'idle in%'"
-        ))
-        .await,
-        0
-    );
+    // Sooner than the server ends one that is left.
+    let soon = Duration::from_secs(5);
+    until("no transaction is open", soon, async || count(&open).await == 0).await;
     let half = "SELECT count(*) FROM teams t WHERE slug LIKE 'cut-%' AND NOT EXISTS
         (SELECT 1 FROM audit_log a JOIN outbox o ON o.resource_id = a.resource_id
          WHERE a.resource_id = t.id)";
@@ -117,18 +118,21 @@ async fn a_client_cannot_cut_a_write() {
     assert_eq!(rows.unwrap().len(), 2);
 }
 
-/// Five connections fall silent while they rest. The first caller notices within half a second; the
-/// others do not wait again.
+/// Twenty connections fall silent while they rest. The first caller notices within half a second; the others
+/// do not wait again, as they would for ten in all.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pool_whose_sockets_died_at_rest_is_back_soon() {
     let database = Postgres::shared().database();
     let proxy = ChaosProxy::to(Postgres::shared().port()).await.unwrap();
-    let options =
-        PoolOptions { max_connections: 5, ..PoolOptions::new(database.url_via(proxy.port())) };
+    let options = PoolOptions {
+        max_connections: 20,
+        acquire_timeout: PATIENCE,
+        ..PoolOptions::new(database.url_via(proxy.port()))
+    };
     let store = Store::new(&options).unwrap();
     let org = Founded::new(&store, "silent").await;
     let mut units = Vec::new();
-    for _ in 0..5 {
+    for _ in 0..20 {
         let tx = store.begin(&org.ctx).await.unwrap();
         tx.teams().get(org.team_id).await.unwrap();
         units.push(tx);
@@ -136,26 +140,30 @@ async fn a_pool_whose_sockets_died_at_rest_is_back_soon() {
     for tx in units {
         tx.commit().await.unwrap();
     }
-    assert_eq!(store.connections().0, 5);
+    assert_eq!(store.connections().0, 20);
     pass(Duration::from_millis(5500), "connections that were idle for long are probed").await;
 
     proxy.set(Mode::Silence);
     let started = Instant::now();
-    for call in 0..10 {
+    for call in 0..20 {
         store.org(&org.ctx).teams().get(org.team_id).await.unwrap();
-        assert!(started.elapsed() < Duration::from_secs(2), "call {call}");
+        assert!(started.elapsed() < Duration::from_secs(5), "call {call}");
     }
 }
 
-/// Connections fall silent in the middle of an answer, all that the pool has. After a second
+/// Connections fall silent in the middle of an answer, all that the pool has. After a second, and long before
+/// a statement's time is over,
 /// somebody asks whether the server is at work on them; it is not, so they are given up, and what
 /// reads is done again on new ones.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pool_whose_sockets_died_in_flight_is_back_soon() {
     let database = Postgres::shared().database();
     let proxy = ChaosProxy::to(Postgres::shared().port()).await.unwrap();
-    let options =
-        PoolOptions { max_connections: 2, ..PoolOptions::new(database.url_via(proxy.port())) };
+    let options = PoolOptions {
+        max_connections: 2,
+        acquire_timeout: PATIENCE,
+        ..PoolOptions::new(database.url_via(proxy.port()))
+    };
     let store = Store::new(&options).unwrap();
     let org = Founded::new(&store, "flight").await;
     let read = async || store.org(&org.ctx).teams().get(org.team_id).await;
@@ -169,7 +177,7 @@ async fn a_pool_whose_sockets_died_in_flight_is_back_soon() {
     let reads = futures_util::future::join_all((0..6).map(|_| read())).await;
     let took = started.elapsed();
     assert!(reads.iter().all(Result::is_ok), "{reads:?}");
-    assert!(took > Duration::from_millis(900) && took < Duration::from_secs(2), "{took:?}");
+    assert!(took > Duration::from_millis(900) && took < Duration::from_secs(9), "{took:?}");
 }
 
 /// What only takes long is not given up: the server is at work on it.
@@ -183,7 +191,7 @@ async fn a_slow_answer_is_waited_for() {
     let reading = store.org(&org.ctx);
     let teams = reading.teams();
     let (outcome, ()) = tokio::join!(teams.get(org.team_id), async {
-        pass(Duration::from_millis(2500), "longer than a connection may be silent").await;
+        pass(Duration::from_millis(1500), "longer than a connection may be silent").await;
         locker.batch_execute("COMMIT").await.unwrap();
     });
     outcome.unwrap();
@@ -282,34 +290,34 @@ async fn a_deadlock_is_resolved_by_doing_one_again() {
     }
 }
 
-/// All of the service's sessions are ended five times a second while clients read and write: nobody
-/// who reads notices, and nothing is written twice.
+/// All of the service's sessions are ended twenty times while clients read and write: nobody who reads
+/// notices, and nothing is written twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions_that_are_ended_cost_no_reader_an_answer() {
     let database = Postgres::shared().database();
-    let service = harness::Service::server(database.url()).await.unwrap();
+    let service = harness::InProcess::server(database.url()).await.unwrap();
     let admin = service.client().sign_up("acme").await.unwrap();
     let team = admin.get("/api/v1/auth/me").await.unwrap().text("team_id").to_owned();
     let killer = database.connect().await;
-    let until = Instant::now() + Duration::from_secs(5);
+    let (answers, over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
     let readers: Vec<_> = (0..4)
         .map(|_| {
             let (admin, path) = (admin.clone(), format!("/api/v1/teams/{team}"));
+            let (answers, over) = (Arc::clone(&answers), Arc::clone(&over));
             tokio::spawn(async move {
-                let mut reads = 0;
-                while Instant::now() < until {
+                while !over.load(Ordering::SeqCst) {
                     assert_eq!(admin.get(&path).await.unwrap().status, 200);
-                    reads += 1;
+                    answers.fetch_add(1, Ordering::SeqCst);
                 }
-                reads
             })
         })
         .collect();
     let writer = tokio::spawn({
         let (admin, path) = (admin.clone(), format!("/api/v1/teams/{team}/incidents"));
+        let over = Arc::clone(&over);
         async move {
             let (mut asked, mut made) = (0, 0);
-            while Instant::now() < until {
+            while !over.load(Ordering::SeqCst) {
                 // No key: what is done twice is there twice.
                 asked += 1;
                 let body = serde_json::json!({"title": format!("Number {asked}")});
@@ -321,7 +329,8 @@ async fn sessions_that_are_ended_cost_no_reader_an_answer() {
         }
     });
     let mut ended = 0_u64;
-    while Instant::now() < until {
+    for _ in 0..20 {
+        let before = answers.load(Ordering::SeqCst);
         ended += killer
             .execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -330,15 +339,21 @@ async fn sessions_that_are_ended_cost_no_reader_an_answer() {
             )
             .await
             .unwrap();
-        pass(Duration::from_millis(200), "all sessions are ended five times a second").await;
+        // A read is tried three times: it meets one kill, and not three.
+        pass(Duration::from_millis(200), "sessions are ended five times a second at the most")
+            .await;
+        until("everybody is answered again", PATIENCE, async || {
+            answers.load(Ordering::SeqCst) > before + 8
+        })
+        .await;
     }
-    let mut reads = 0;
+    over.store(true, Ordering::SeqCst);
     for reader in readers {
-        reads += reader.await.unwrap();
+        reader.await.unwrap();
     }
-    let made = writer.await.unwrap();
+    let (made, reads) = (writer.await.unwrap(), answers.load(Ordering::SeqCst));
     println!("{ended} sessions ended, {reads} reads answered, {made} writes");
-    assert!(ended > 20 && reads > 100 && made > 10, "{ended} {reads} {made}");
+    assert!(ended > 20 && reads > 100 && made > 0, "{ended} {reads} {made}");
     let rows: i64 = killer.query_one("SELECT count(*) FROM incidents", &[]).await.unwrap().get(0);
     assert!(rows >= made, "acknowledged, and not there");
     let titles = "SELECT count(DISTINCT title) FROM incidents";
@@ -373,13 +388,14 @@ async fn nobody_waits_for_ever() {
     let started = Instant::now();
     let outcome = store.org(&org.ctx).teams().get(org.team_id).await;
     assert!(matches!(outcome, Err(Error::Unavailable(_))), "{outcome:?}");
-    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(9), "{:?}", started.elapsed());
 
     // A transaction that idles is ended by the server, and what it did with it.
     let client = database.connect().await;
     let idle = "SELECT FROM pg_stat_activity
         WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
-    until("the idle transaction is ended", PATIENCE, async || {
+    // Of this service's setting, a second, and not of the default, which is ten.
+    until("the idle transaction is ended", Duration::from_secs(5), async || {
         client.query(idle, &[]).await.unwrap().is_empty()
     })
     .await;

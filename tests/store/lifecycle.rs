@@ -1,5 +1,10 @@
 //! Deleting, bringing back, and removing for good.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
 use brownie_domain::{Clock, IncidentId, PageRequest, Role, SystemClock, TeamId};
 use brownie_persistence::{
     AgentConfigFilter, Created, Error, IncidentFilter, OrgTx, PoolOptions, Resource, Store,
@@ -8,7 +13,7 @@ use brownie_persistence::{
 use chrono::TimeDelta;
 use harness::{
     Founded, PATIENCE, Postgres, new_agent_config, new_incident, new_stat, new_team, new_user,
-    pass, until,
+    until,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -119,7 +124,7 @@ pub(super) async fn a_name_that_was_taken_meanwhile_keeps_the_old_one_away(store
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_left_behind_in_a_team_that_goes() {
     let database = Postgres::shared().database();
-    let store = super::open(database.url());
+    let store = harness::open(database.url());
     let org = Founded::new(&store, "busy").await;
     let team = store
         .write(&org.ctx, |tx| async move { tx.teams().create(new_team("busy")).await })
@@ -131,9 +136,10 @@ async fn nothing_is_left_behind_in_a_team_that_goes() {
         SELECT $1, gen_random_uuid(), $2, 'many' FROM generate_series(1, 2500)";
     admin.execute(fill, &[&org.founder.org_id.as_uuid(), &id.as_uuid()]).await.unwrap();
 
+    let written = Arc::new(AtomicU64::new(0));
     let writers: Vec<_> = (0..8)
         .map(|_| {
-            let (store, ctx) = (store.clone(), org.ctx);
+            let (store, ctx, written) = (store.clone(), org.ctx, Arc::clone(&written));
             tokio::spawn(async move {
                 let mut made = 0;
                 while store
@@ -142,12 +148,14 @@ async fn nothing_is_left_behind_in_a_team_that_goes() {
                     .is_ok()
                 {
                     made += 1;
+                    written.fetch_add(1, Ordering::SeqCst);
                 }
                 made
             })
         })
         .collect();
-    pass(std::time::Duration::from_millis(150), "writers are at work when the team goes").await;
+    // The team goes while they are at work.
+    until("somebody has written", PATIENCE, async || written.load(Ordering::SeqCst) > 0).await;
     store
         .write(&org.ctx, move |tx| async move { tx.teams().delete(id, version).await })
         .await
@@ -169,7 +177,7 @@ async fn nothing_is_left_behind_in_a_team_that_goes() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_deleted_long_ago_is_removed_and_nothing_else() {
     let database = Postgres::shared().database();
-    let store = super::open(database.url());
+    let store = harness::open(database.url());
     let org = Founded::new(&store, "purge").await;
     let home = org.team_id;
     let v1 = brownie_domain::Version::FIRST;
@@ -260,7 +268,7 @@ async fn what_was_deleted_long_ago_is_removed_and_nothing_else() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_being_brought_back_is_not_removed() {
     let database = Postgres::shared().database();
-    let store = super::open(database.url());
+    let store = harness::open(database.url());
     let org = Founded::new(&store, "rescue").await;
     let home = org.team_id;
     let (v1, v2) = (brownie_domain::Version::FIRST, brownie_domain::Version::try_from(2).unwrap());
@@ -303,7 +311,7 @@ async fn what_is_being_brought_back_is_not_removed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_somebody_deleted_does_not_come_back_with_its_team() {
     let database = Postgres::shared().database();
-    let store = super::open(database.url());
+    let store = harness::open(database.url());
     let org = Founded::new(&store, "twice").await;
     let v1 = brownie_domain::Version::FIRST;
     let (team, id) = store

@@ -24,8 +24,8 @@ mod teams;
 mod users;
 mod walls;
 
-use brownie_persistence::Store;
-use harness::{Postgres, open};
+use brownie_persistence::{PoolOptions, Store};
+use harness::Postgres;
 
 macro_rules! suite {
     ($($module:ident: $($test:ident),+;)+) => {
@@ -103,7 +103,7 @@ async fn a_database_that_is_not_there_is_unavailable_soon() {
     let _ = Postgres::shared();
     let nowhere =
         format!("postgres://u@127.0.0.1:{}/x?sslmode=disable", harness::free_port().unwrap());
-    let store = open(&nowhere);
+    let store = Store::new(&PoolOptions::new(&nowhere)).unwrap();
     let ctx = brownie_persistence::SystemContext::for_visitor(
         brownie_domain::RequestId::from_uuid(uuid::Uuid::nil()),
     );

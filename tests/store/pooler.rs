@@ -2,7 +2,7 @@
 //! refused is in `programs::pooler`.
 
 use brownie_domain::RequestId;
-use brownie_persistence::{PoolOptions, Store, SystemContext};
+use brownie_persistence::{Store, SystemContext};
 use futures_util::future::join_all;
 use harness::{Database, Founded, PgBouncer, PoolMode, Postgres};
 
@@ -16,7 +16,7 @@ fn in_front(version: &str, mode: PoolMode, prepared: Option<u32>) -> PgBouncer {
 
 fn store_behind(pooler: &PgBouncer, database: &Database) -> Store {
     let url = database.url_via(pooler.port());
-    Store::new(&PoolOptions { max_connections: 8, ..PoolOptions::new(url) }).unwrap()
+    harness::open(&url)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

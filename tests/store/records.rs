@@ -13,7 +13,7 @@ async fn records(client: &tokio_postgres::Client, table: &str, what: &str) -> Ve
 #[tokio::test]
 async fn a_change_leaves_one_audit_row_and_one_event() {
     let database = Postgres::shared().database();
-    let store = super::open(database.url());
+    let store = harness::open(database.url());
     let org = Founded::new(&store, "audit").await;
     let client = database.connect().await;
     client.batch_execute("DELETE FROM audit_log; DELETE FROM outbox").await.unwrap();
@@ -46,7 +46,7 @@ async fn a_change_leaves_one_audit_row_and_one_event() {
 #[tokio::test]
 async fn an_audit_row_says_what_changed_and_repeats_no_secret() {
     let database = Postgres::shared().database();
-    let store = super::open(database.url());
+    let store = harness::open(database.url());
     let org = Founded::new(&store, "diff").await;
     let home = org.team_id;
     let user = store
@@ -91,7 +91,7 @@ async fn an_audit_row_says_what_changed_and_repeats_no_secret() {
 #[tokio::test]
 async fn a_statement_that_failed_cannot_be_committed_over() {
     let database = Postgres::shared().database();
-    let store = super::open(database.url());
+    let store = harness::open(database.url());
     let org = Founded::new(&store, "over").await;
 
     let tx = store.begin(&org.ctx).await.unwrap();
@@ -110,7 +110,7 @@ async fn a_statement_that_failed_cannot_be_committed_over() {
 #[tokio::test]
 async fn after_a_failed_statement_a_unit_takes_no_other() {
     let database = Postgres::shared().database();
-    let store = super::open(database.url());
+    let store = harness::open(database.url());
     let org = Founded::new(&store, "first").await;
     // The first statement of the unit cannot even be prepared, so that BEGIN is never sent. The next
     // must not run on its own.
@@ -126,7 +126,7 @@ async fn after_a_failed_statement_a_unit_takes_no_other() {
 #[tokio::test]
 async fn a_column_that_grew_wider_is_read_without_a_restart() {
     let database = Postgres::shared().database();
-    let store = super::open(database.url());
+    let store = harness::open(database.url());
     let org = Founded::new(&store, "wider").await;
     store.org(&org.ctx).teams().get(org.team_id).await.unwrap();
     let client = database.connect().await;

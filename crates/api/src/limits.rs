@@ -18,7 +18,7 @@ use brownie_cache::{Decision, Key, Rule};
 use brownie_config::ServiceSettings;
 use ipnet::IpNet;
 
-use crate::{Deps, Problem, access, meter};
+use crate::{Deps, Problem, access};
 
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -59,7 +59,6 @@ pub(crate) async fn limit<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
-    let _in_flight = meter::InFlight::begin();
     let known = match request.app_data::<web::Data<Deps>>() {
         Some(deps) if !UNLIMITED.contains(&request.path()) => {
             key_of(request.request(), deps).map(|(key, rule)| (deps.cache.clone(), key, rule))

@@ -163,7 +163,7 @@ mod tests {
     use super::*;
     use crate::State;
 
-    const SHORT: Duration = Duration::from_millis(200);
+    const SHORT: Duration = Duration::from_millis(500);
 
     fn states(found: &[Finding]) -> Vec<(&'static str, State)> {
         found.iter().map(|finding| (finding.name(), finding.state())).collect()
@@ -181,9 +181,9 @@ mod tests {
         });
         let began = Instant::now();
         let found = run(vec![hanging, good(&["c"])], SHORT).await;
-        assert!(began.elapsed() < SHORT * 4, "{:?}", began.elapsed());
+        assert!(began.elapsed() < SHORT * 8, "{:?}", began.elapsed());
         assert_eq!(states(&found), [("a", State::Failed), ("b", State::Skipped), ("c", State::Ok)]);
-        assert_eq!(found[0].found(), "no answer within 0.2 s, while knocking");
+        assert_eq!(found[0].found(), "no answer within 0.5 s, while knocking");
     }
 
     /// A file on a server that is away blocks its thread, whatever the runtime.
@@ -196,13 +196,13 @@ mod tests {
                     clippy::disallowed_methods,
                     reason = "stands for a file that blocks its thread"
                 )]
-                std::thread::sleep(Duration::from_secs(5));
+                std::thread::sleep(Duration::from_secs(10));
                 Vec::new()
             })
         };
         let began = Instant::now();
         let found = runtime.block_on(run(vec![blocking(), blocking(), good(&["c"])], SHORT));
-        assert!(began.elapsed() < SHORT * 4, "{:?}", began.elapsed());
+        assert!(began.elapsed() < SHORT * 8, "{:?}", began.elapsed());
         assert_eq!(states(&found)[2], ("c", State::Ok));
         runtime.shutdown_background();
     }
@@ -222,7 +222,7 @@ mod tests {
         let began = Instant::now();
         let found = run((0..10).map(|_| slow()).collect(), SHORT * 5).await;
         assert_eq!(found.len(), 10);
-        assert!(began.elapsed() < SHORT * 4, "{:?}", began.elapsed());
+        assert!(began.elapsed() < SHORT * 8, "{:?}", began.elapsed());
     }
 
     #[tokio::test]

@@ -21,7 +21,7 @@ async fn a_wrong_password_is_not_waited_for_and_not_shown() {
     let file: String = client.query_one("SHOW hba_file", &[]).await.unwrap().get(0);
     let rules = fs::read_to_string(&file).unwrap();
     fs::write(&file, format!("local all secretive scram-sha-256\n{rules}")).unwrap();
-    client.batch_execute("SELECT pg_reload_conf(); SELECT pg_sleep(0.2)").await.unwrap();
+    postgres.reload().await.unwrap();
 
     let url = postgres.url_as("secretive:hunter2", "postgres");
     let output = migrate(&url, &["up"]);

@@ -146,9 +146,10 @@ async fn an_upgrade_of_a_large_table_stops_no_writer() {
         rows()
     );
     assert!(waited > 0, "the report was in the way");
-    // The migration waits one second for its lock; the rest is this machine's.
-    assert!(longest < Duration::from_millis(1500), "a write waited {longest:?}");
-    assert!(f64::from(written) > took.as_secs_f64() * 120.0, "{written} writes in {took:?}");
+    // The migration waits one second for its lock; the rest is this machine's. The report holds what it wants
+    // for four.
+    assert!(longest < Duration::from_millis(2900), "a write waited {longest:?}");
+    assert!(f64::from(written) > took.as_secs_f64() * 20.0, "{written} writes in {took:?}");
 }
 
 async fn is_valid(client: &tokio_postgres::Client) -> Option<bool> {

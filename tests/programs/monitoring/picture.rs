@@ -52,7 +52,7 @@ async fn ask(client: Client, until: Instant, pause: Duration) {
 /// Draws `docs/images/overview.svg`: five minutes in which more and more people come, and the
 /// database goes away for a moment.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "five minutes, for the papers: just it picture:: --run-ignored only"]
+#[ignore = "five minutes, for the papers: just it programs::monitoring::picture --profile long --run-ignored only"]
 async fn the_overview_is_drawn_for_the_papers() {
     let mut postgres = Postgres::durable().unwrap();
     let url = postgres.migrated("drawn").unwrap();

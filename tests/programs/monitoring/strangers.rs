@@ -106,7 +106,7 @@ async fn the_exporter_answers_while_the_database_hangs() {
             let began = Instant::now();
             let answer = client.get("/metrics").await.unwrap();
             assert_eq!(answer.status, 200);
-            assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+            assert!(began.elapsed() < Duration::from_millis(2500), "{:?}", began.elapsed());
             assert!(answer.body.as_str().unwrap().contains("brownie_db_connections"));
         }
         pass(Duration::from_millis(200), "ten looks over two seconds of silence").await;

@@ -17,7 +17,7 @@ fn up(cluster: &Cluster, dir: &Dir, more: &[(&str, &str)]) -> (Option<i32>, Stri
 
 fn up_at(url: &str, dir: &str, more: &[(&str, &str)]) -> (Option<i32>, String) {
     let own = [("DATABASE_URL", url), ("CERT_DIR", dir), ("LOG_LEVEL", "error")];
-    let output = run("brownie-migrator", &["status", "--wait", "1"], &[&own[..], more].concat());
+    let output = run("brownie-migrator", &["status", "--wait", "5"], &[&own[..], more].concat());
     let output = output.unwrap();
     let text = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8_lossy(&text).into_owned())
@@ -158,7 +158,7 @@ async fn ssl_modes_mean_what_libpq_means_by_them() {
         let url = format!("{}?sslmode={mode}&{files}", cluster.url("brownie-server"));
         let own = [("DATABASE_URL", url.as_str()), ("LOG_LEVEL", "error")];
         let output =
-            run("brownie-migrator", &["status", "--wait", "1"], &[&own[..], more].concat());
+            run("brownie-migrator", &["status", "--wait", "5"], &[&own[..], more].concat());
         let output = output.unwrap();
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };

@@ -15,7 +15,7 @@ mod world;
 
 use std::{fs, os::unix::fs::MetadataExt};
 
-use harness::{PATIENCE, Postgres, until};
+use harness::Postgres;
 
 use world::{Ca, Dir, Pair, key_pem, pem};
 
@@ -56,17 +56,7 @@ impl Cluster {
     }
 
     async fn reload(&self) {
-        let client = self.postgres.connect("postgres").await.unwrap();
-        let sql = "SELECT clock_timestamp()::text";
-        let told: String = client.query_one(sql, &[]).await.unwrap().get(0);
-        client.batch_execute("SELECT pg_reload_conf()").await.unwrap();
-        // The postmaster reads its files when it gets to it; sessions that begin later know when.
-        let sql = format!("SELECT pg_conf_load_time() >= '{told}'");
-        until("the postmaster has read its files", PATIENCE, async || {
-            let client = self.postgres.connect("postgres").await.unwrap();
-            client.query_one(&sql, &[]).await.unwrap().get(0)
-        })
-        .await;
+        self.postgres.reload().await.unwrap();
     }
 
     /// The URL of a role, without any certificates.

@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use harness::{Postgres, run};
+use harness::{PATIENCE, Postgres, run, until_blocking};
 
 fn shipped(name: &str) -> String {
     fs::read_to_string(harness::root().join("compose/postgres").join(name)).unwrap()
@@ -13,7 +13,8 @@ fn cluster() -> Postgres {
     let postgres = Postgres::private().unwrap();
     let file = postgres.socket().join("pg_hba.conf");
     fs::write(file, shipped("pg_hba.conf")).unwrap();
-    postgres.execute("SELECT pg_reload_conf(); SELECT pg_sleep(0.3)").unwrap();
+    postgres.execute("SELECT pg_reload_conf()").unwrap();
+    until_blocking("the door is closed", PATIENCE, || postgres.execute("SELECT 1").is_err());
     postgres
 }
 

@@ -1,7 +1,7 @@
 //! The whole story of a backup, from the first request to its removal.
 
 use anyhow::{Result, ensure};
-use harness::{Service, poll};
+use harness::{PATIENCE, Service, poll};
 use reqwest::Method;
 use serde_json::json;
 
@@ -33,15 +33,18 @@ async fn a_backup_is_asked_for_listed_restored_and_removed() -> Result<()> {
     assert!(result["rows"].as_u64().unwrap() > 3 && result["duration"].is_number(), "{done}");
     assert!(done["started_at"].is_string() && done["ended_at"].is_string(), "{done}");
 
+    // A worker reports after an operation has ended.
+    let status = poll("the run is reported", PATIENCE, async || {
+        let status = place.operator.get("/backup/status").await?;
+        ensure!(status.body["runs"]["backup"]["succeeded"] == 1, "{status:?}");
+        ensure!(status.body["total_backups"] == 1, "{status:?}");
+        Ok(status)
+    })
+    .await;
+    assert_eq!(status.body["provider"], "local");
     let listed = place.operator.get("/backup/list").await?;
     assert_eq!(listed.body["backups"][0]["backup_name"], "first", "{listed:?}");
     assert!(listed.body["backups"][0]["verified_at"].is_string(), "{listed:?}");
-    let status = place.operator.get("/backup/status").await?;
-    assert_eq!(
-        (&status.body["total_backups"], &status.body["provider"]),
-        (&1.into(), &"local".into())
-    );
-    assert_eq!(status.body["runs"]["backup"]["succeeded"], 1, "{status:?}");
     assert_eq!(status.body["last_backup"]["backup_name"], "first");
     let next = place.operator.get("/backup/next-backup").await?;
     assert_eq!((&next.body["schedule"], &next.body["next_backup"]), (&"off".into(), &json!(null)));
@@ -139,7 +142,11 @@ async fn a_backup_is_asked_for_listed_restored_and_removed() -> Result<()> {
     let _worker = place.worker("off")?;
     let id = place.ask("/backup/create", &json!({"backup_name": "after"})).await?;
     place.wait_for(&id, "succeeded").await?;
-    let listed = place.operator.get("/backup/list").await?;
-    assert_eq!(listed.body["backups"].as_array().map(Vec::len), Some(1), "{listed:?}");
+    poll("the store is reported", PATIENCE, async || {
+        let listed = place.operator.get("/backup/list").await?;
+        ensure!(listed.body["backups"].as_array().map(Vec::len) == Some(1), "{listed:?}");
+        Ok(())
+    })
+    .await;
     Ok(())
 }

@@ -22,12 +22,17 @@ async fn what_a_dead_worker_had_begun_has_failed_and_the_next_goes_on() -> Resul
     let failed = place.wait_for(&lost, "failed").await?;
     assert_eq!(failed["error"]["code"], "worker_lost", "{failed}");
     place.wait_for(&waiting, "succeeded").await?;
+    // A worker reports after an operation has ended.
+    poll("both runs are reported", PATIENCE, async || {
+        let runs = place.operator.get("/backup/status").await?.body["runs"]["backup"].clone();
+        ensure!(runs == json!({"failed": 1, "succeeded": 1}), "{runs}");
+        Ok(())
+    })
+    .await;
     let listed = place.operator.get("/backup/list").await?;
     let names = listed.body["backups"].as_array().cloned().unwrap_or_default();
     let names: Vec<_> = names.iter().map(|backup| backup["backup_name"].clone()).collect();
     assert_eq!(names, ["waiting"], "and is not done again");
-    let runs = place.operator.get("/backup/status").await?.body["runs"]["backup"].clone();
-    assert_eq!(runs, json!({"failed": 1, "succeeded": 1}));
     Ok(())
 }
 

@@ -17,7 +17,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use brownie_test_servers::{ObjectStore, Protocol, pass_blocking, unique};
+use brownie_test_servers::{
+    Access, ObjectStore, Postgres as Started, Protocol, parts, pass_blocking, unique,
+};
 use tokio::sync::OnceCell;
 
 use crate::{postgres::Postgres, world::Worker};
@@ -36,7 +38,10 @@ async fn ground() -> &'static Ground {
         .get_or_init(|| async {
             #[expect(clippy::disallowed_methods, reason = "the tests' own setting")]
             let megabytes = std::env::var("BROWNIE_TEST_MB").unwrap_or_else(|_| "2048".to_owned());
-            let pg = Postgres::newest();
+            // On a disk: it is measured.
+            let bin = parts().join("postgresql-18/bin");
+            let started = Started::private_on_disk_of(bin.clone(), Access::Trust).unwrap();
+            let pg: &Postgres = Box::leak(Box::new(Postgres::of(bin, started)));
             let database = pg.filled(1, 1).await;
             let client = pg.connect(&database).await;
             client

@@ -138,6 +138,8 @@ async fn what_does_not_come_back_is_given_up_in_time_and_left_to_the_next_clean_
         assert_eq!(way.worker.names(), [""; 0]);
     }
     way.worker.json(&["cleanup", "--orphans-older-than", "0m"]);
+    let patient = Worker::on(&way.pg, &way.database, &way.store.variables_via(way.proxy.port, "p"));
+    way.worker = Arc::new(patient);
     let output = way.run(&["backup", "--name", "next"], async {}).await;
     way.is_whole(&output, "next").await;
 }

@@ -22,7 +22,7 @@ use tracing::field::display;
 use super::request_id;
 use crate::{
     Code, Deps, Problem,
-    meter::Method,
+    meter::{self, Method},
     repeat::{self, Keep, Key, Once},
     service::PeerName,
 };
@@ -42,6 +42,7 @@ pub(crate) async fn identify<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, actix_web::Error> {
+    let _in_flight = meter::InFlight::begin();
     if let Some(identity) = identity_of(request.request()).await {
         if let Identity::Known(principal) = &identity {
             tell(principal);

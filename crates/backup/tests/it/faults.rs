@@ -3,7 +3,7 @@
 
 use std::{
     sync::{Arc, atomic::Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::ensure;
@@ -130,7 +130,6 @@ async fn a_run_that_is_called_off_or_dropped_leaves_nothing() {
             // A dropped one ends by itself, and lets the next one in.
             let next = Create { name: Some(named("next")), ..encrypted("one") };
             patiently(async || back_up(pg, &database, &whole, next.clone()).await).await.unwrap();
-            let _begun = Instant::now();
             poll("all of it is there, or nothing", PATIENCE, async || {
                 let sealed = list(&whole, None).await?;
                 let is_sealed = sealed.iter().any(|entry| entry.name.as_str() == "one");

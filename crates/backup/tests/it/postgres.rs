@@ -42,7 +42,7 @@ impl Postgres {
         Self::of(bin, started)
     }
 
-    fn of(bin: PathBuf, started: Started) -> Self {
+    pub(crate) fn of(bin: PathBuf, started: Started) -> Self {
         Self { bin, port: started.port(), _started: started }
     }
 

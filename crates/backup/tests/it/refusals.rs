@@ -11,7 +11,7 @@ use brownie_backup::{
     create, delete, rekey, verify,
 };
 use brownie_domain::{ManualClock, RandomIds, SystemClock};
-use brownie_test_servers::{PATIENCE, free_port, pass, unique, unprivileged, until};
+use brownie_test_servers::{PATIENCE, free_port, parts, pass, unique, unprivileged, until};
 use tokio_postgres::SimpleQueryMessage;
 
 use crate::{
@@ -306,7 +306,7 @@ async fn a_pooler_is_refused_and_left_as_it_was() {
         users.display()
     );
     std::fs::write(&settings, text).unwrap();
-    let mut pooler = Command::new("/var/tmp/brownie-parts/pgbouncer-1.24/run");
+    let mut pooler = Command::new(parts().join("pgbouncer-1.24/run"));
     pooler.arg(&settings).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut pooler = unprivileged(&mut pooler).unwrap().spawn().expect("tests/install.sh");
     until("the pooler listens", PATIENCE, async || {

@@ -9,11 +9,11 @@ use std::{
 use anyhow::ensure;
 use brownie_cache::{Cache, Delays, Key, Rule, Throttle};
 use brownie_domain::OrganizationId;
-use brownie_test_servers::{PATIENCE, Redis, pass, poll};
+use brownie_test_servers::{PATIENCE, Redis, free_port, pass, poll};
 use bytes::Bytes;
 use uuid::Uuid;
 
-use crate::{cache_with, instance_of, wait_until};
+use crate::{cache_with, instance_of, instance_within, wait_until};
 
 const HOUR: Duration = Duration::from_hours(1);
 const MINUTE: Duration = Duration::from_mins(1);
@@ -69,7 +69,7 @@ async fn is_away(cache: &Cache, expected: &str) {
 
 #[tokio::test]
 async fn nobody_listens() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port().unwrap();
     let cache = cache_with(&[("REDIS_HOST", "127.0.0.1"), ("REDIS_PORT", &port.to_string())]);
     is_away(&cache, "Connection refused").await;
 }
@@ -95,7 +95,7 @@ async fn a_replica() {
     let primary = Redis::start().unwrap();
     let replica = Redis::start_with(&["masterauth hunter2"]).unwrap();
     replica.cli(&format!("REPLICAOF 127.0.0.1 {}", primary.port())).unwrap();
-    replica.wait_until("INFO replication", "master_link_status:up").unwrap();
+    replica.wait_until("INFO replication", "master_link_status:up");
     let cache = instance_of(&replica);
     is_away(&cache, "read-only replica").await;
     // It is made the primary.
@@ -138,7 +138,7 @@ async fn one_that_is_still_loading() {
     assert!(cache.check().await.healthy);
     redis.kill().unwrap();
     redis.start_again().unwrap();
-    redis.wait_until("GET x", "LOADING").unwrap();
+    redis.wait_until("GET x", "LOADING");
     is_away(&cache, "still loading").await;
     wait_until(&cache, true).await;
     do_everything(&cache).await;
@@ -204,7 +204,7 @@ async fn everything_ends_in_time_when_redis_hangs() {
             let account = next_id().to_string();
             let config = Key::new("config").of(org_id()).id(next_id());
             let url = if is_connected { redis.url() } else { deaf.clone() };
-            let cache = cache_with(&[("REDIS_URL", &url), ("REDIS_TIMEOUT_MS", "100")]);
+            let cache = cache_with(&[("REDIS_URL", &url), ("REDIS_TIMEOUT_MS", "300")]);
             let mut hand_in = None;
             if is_connected {
                 let attempt = throttle(&cache).attempt(&account, home).await.unwrap();
@@ -226,9 +226,9 @@ async fn everything_ends_in_time_when_redis_hangs() {
             }
             let took = began.elapsed();
             redis.thaw().unwrap();
-            let in_time = Duration::from_millis(95)..Duration::from_millis(400);
+            let in_time = Duration::from_millis(290)..Duration::from_secs(5);
             assert!(in_time.contains(&took), "{operation} took {took:?}");
-            assert!(cache.standing().detail.contains("does not answer within 100ms"));
+            assert!(cache.standing().detail.contains("does not answer within 300ms"));
         }
     }
 }
@@ -236,7 +236,7 @@ async fn everything_ends_in_time_when_redis_hangs() {
 #[tokio::test]
 async fn a_limit_that_was_used_up_stays_so_when_redis_goes_away() {
     let redis = Redis::start().unwrap();
-    let cache = instance_of(&redis);
+    let cache = instance_within(&redis, "1000");
     let (key, rule) = (Key::new("requests"), Rule::per(10, HOUR));
     let throttle = Throttle::new(cache.clone(), Delays::ACCOUNT, Delays::ADDRESS);
     let home = IpAddr::from([192, 0, 2, 1]);

@@ -28,9 +28,15 @@ pub fn cache_with(settings: &[(&str, &str)]) -> Cache {
     Cache::open(&settings, &Secret::new("pepper")).unwrap()
 }
 
-/// Opens a cache as one of the instances that share a Redis.
+/// Opens a cache as one of the instances that share a Redis. An answer that comes late, on a machine that does
+/// something else, too, is no Redis that is away.
 pub fn instance_of(redis: &Redis) -> Cache {
-    cache_with(&[("REDIS_URL", &redis.url())])
+    instance_within(redis, "10000")
+}
+
+/// As [`instance_of`], with a Redis that is away when it has not answered within so many milliseconds.
+pub fn instance_within(redis: &Redis, millis: &str) -> Cache {
+    cache_with(&[("REDIS_URL", &redis.url()), ("REDIS_TIMEOUT_MS", millis)])
 }
 
 /// Waits until a cache finds Redis well, or away.

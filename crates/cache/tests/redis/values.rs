@@ -10,11 +10,11 @@ use std::{
 
 use brownie_cache::{Cache, Key};
 use brownie_domain::OrganizationId;
-use brownie_test_servers::{PATIENCE, Redis, pass, until};
+use brownie_test_servers::{Redis, pass, until};
 use bytes::Bytes;
 use uuid::Uuid;
 
-use crate::{cache_with, instance_of, wait_until};
+use crate::{cache_with, instance_of, instance_within, wait_until};
 
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -49,7 +49,10 @@ async fn a_value_is_served_until_it_ends_or_its_organization_is_bumped() {
 
         keep(&cache, &config(1), "brief", Duration::from_secs(1)).await;
         assert_eq!(found(&cache, &config(1)).await.unwrap(), "brief");
-        until("the value ends", PATIENCE, async || found(&cache, &config(1)).await.is_none()).await;
+        until("the value ends", Duration::from_secs(3), async || {
+            found(&cache, &config(1)).await.is_none()
+        })
+        .await;
 
         cache.forget(&config(2)).await;
         assert_eq!(found(&cache, &config(2)).await, None);
@@ -113,7 +116,7 @@ async fn what_is_too_long_is_not_kept_and_what_is_not_is() {
 #[tokio::test]
 async fn a_bump_that_redis_did_not_hear_of_counts_where_it_was_made() {
     let redis = Redis::start().unwrap();
-    let cache = instance_of(&redis);
+    let cache = instance_within(&redis, "1000");
     keep(&cache, &config(1), "old", MINUTE).await;
     redis.freeze().unwrap();
     cache.bump(org(1)).await;

@@ -2,7 +2,6 @@
 
 use std::{
     env, fs,
-    net::TcpListener,
     path::PathBuf,
     process::{Child, Command, Stdio},
     time::Duration,
@@ -10,7 +9,7 @@ use std::{
 
 use anyhow::Context;
 use brownie_config::{Secret, SecretSource, VaultAuth, VaultCertificates, VaultSettings};
-use brownie_test_servers::{PATIENCE, poll};
+use brownie_test_servers::{PATIENCE, free_port, poll};
 use serde_json::{Value, json};
 
 use super::world::{Ca, key_pem, pem};
@@ -37,7 +36,7 @@ impl Bao {
         let program = PathBuf::from(parts).join("tools/bao");
         assert!(program.exists(), "OpenBao is not there: run tests/install.sh");
         let dir = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port().unwrap();
         let mut command = Command::new(program);
         command
             .args(["server", "-dev", "-dev-no-store-token"])

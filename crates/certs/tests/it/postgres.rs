@@ -2,7 +2,6 @@
 
 use std::{
     env, fs,
-    net::TcpListener,
     os::unix::fs::chown,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -14,7 +13,7 @@ use std::{
 
 use anyhow::Context;
 use brownie_certs::{Current, Keeper, Policy, Source};
-use brownie_test_servers::{PATIENCE, poll, until};
+use brownie_test_servers::{PATIENCE, free_port, poll, until};
 use chrono::TimeDelta;
 use openssl::symm::Cipher;
 use postgres_native_tls::MakeTlsConnector;
@@ -99,7 +98,7 @@ impl Postgres {
                 chown(dir.join(name), Some(postgres_uid()), Some(postgres_uid())).unwrap();
             }
         }
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port().unwrap();
         let mut command = as_postgres(&programs().join("postgres"));
         command.arg("-D").arg(&dir).arg("-k").arg(home.path());
         for setting in [
