@@ -13,9 +13,11 @@ cd "$(dirname "$0")/.."
 seconds=${1:-3} rounds=${2:-3}
 . benches/ground.sh
 kinds="none read list create update"
-cp "$target/release/brownie-server" "$work/plain"
-cargo build --locked --release --quiet -p brownie-server --features count-allocations
-cp "$target/release/brownie-server" "$work/counting"
+cp "$built/brownie-server" "$work/plain"
+# The same packages as before: with others, all dependencies would be built anew.
+cargo build --locked --profile "$profile" --quiet -p brownie-server -p brownie-migrator -p brownie-backup-worker \
+  --features brownie-server/count-allocations
+cp "$built/brownie-server" "$work/counting"
 server_program=$work/plain
 
 # Nanoseconds on a processor, and context switches, of all threads of some processes.

@@ -4,7 +4,9 @@
 # Sets $work, $org, $team, $token, $columns (of incidents) and the functions below. Needs wrk, and
 # PostgreSQL's programs (PG_BIN). CARGO_TARGET_DIR is honoured; server_program names another server.
 connections=16
-target=${CARGO_TARGET_DIR:-target}
+# PROFILE builds by another profile, to try a bench out: figures are of releases.
+profile=${PROFILE:-release}
+built=${CARGO_TARGET_DIR:-target}/$profile
 pg_bin=${PG_BIN:-/usr/lib/postgresql/15/bin}
 work=$(mktemp -d /tmp/brownie-bench.XXXXXX)
 chmod 755 "$work"
@@ -19,7 +21,7 @@ stop() {
 trap stop EXIT
 
 # The same three as benches/backup.sh, so that neither builds anew what the other has built.
-cargo build --locked --release --quiet -p brownie-server -p brownie-migrator -p brownie-backup-worker
+cargo build --locked --profile "$profile" --quiet -p brownie-server -p brownie-migrator -p brownie-backup-worker
 mkdir "$work/pg" && { [ "$(id -u)" != 0 ] || chown -R postgres "$work"; }
 port=$(free_port) http=$(free_port)
 as_postgres "$pg_bin/initdb" -U postgres -A trust -E UTF8 --locale=C -D "$work/data" >/dev/null
@@ -27,14 +29,14 @@ as_postgres "$pg_bin/pg_ctl" -D "$work/data" -l "$work/pg/log" -w start \
   -o "-p $port -c listen_addresses=127.0.0.1 -c unix_socket_directories=$work/pg -c shared_buffers=256MB" </dev/null >/dev/null
 psql() { "$pg_bin/psql" -X -q -A -t -h 127.0.0.1 -p "$port" -U postgres -d bench -v ON_ERROR_STOP=1 "$@"; }
 "$pg_bin/createdb" -h 127.0.0.1 -p "$port" -U postgres bench
-DATABASE_URL="postgres://postgres@127.0.0.1:$port/bench?sslmode=disable" "$target/release/brownie-migrator" up >/dev/null
+DATABASE_URL="postgres://postgres@127.0.0.1:$port/bench?sslmode=disable" "$built/brownie-migrator" up >/dev/null
 
 start_server() {
   DATABASE_URL="postgres://brownie-server@127.0.0.1:$port/bench?sslmode=disable" DB_POOL_SIZE=$connections \
     DB_ALLOW_UNWALLED_ROLE=true METADATA_PORT=$http METRICS_PORT=0 LOG_LEVEL="${LOG_LEVEL:-error}" \
     METADATA_RATE_LIMIT=0 METADATA_RATE_LIMIT_ADDRESS=0 \
     METADATA_JWT_SECRET=0123456789012345678901234567890123456789 \
-    "${server_program:-$target/release/brownie-server}" </dev/null >"$work/server.log" 2>&1 &
+    "${server_program:-$built/brownie-server}" </dev/null >"$work/server.log" 2>&1 &
   server=$!
   until curl -fs "http://127.0.0.1:$http/readyz" >/dev/null; do sleep 0.1; done
 }

@@ -7,4 +7,4 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo build --quiet --locked --profile "${1:-dev}" --workspace --bins --test programs
-[ -z "${NEXTEST_ENV:-}" ] || echo "BROWNIE_TEST_PROGRAMS_BUILT=yes" >> "$NEXTEST_ENV"
+[ -z "${NEXTEST_ENV:-}" ] || echo "TEST_PROGRAMS_BUILT=yes" >> "$NEXTEST_ENV"

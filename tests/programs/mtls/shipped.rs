@@ -2,19 +2,18 @@
 
 use std::{fs, process::Command};
 
-use harness::{PATIENCE, Postgres, run, until_blocking};
+use harness::Postgres;
 
 fn shipped(name: &str) -> String {
     fs::read_to_string(harness::root().join("compose/postgres").join(name)).unwrap()
 }
 
 /// A cluster without the tests' own door, and what `psql` as an operating system's user gets.
-fn cluster() -> Postgres {
+async fn cluster() -> Postgres {
     let postgres = Postgres::private().unwrap();
     let file = postgres.socket().join("pg_hba.conf");
     fs::write(file, shipped("pg_hba.conf")).unwrap();
-    postgres.execute("SELECT pg_reload_conf()").unwrap();
-    until_blocking("the door is closed", PATIENCE, || postgres.execute("SELECT 1").is_err());
+    postgres.reload().await.unwrap();
     postgres
 }
 
@@ -30,9 +29,9 @@ fn psql(postgres: &Postgres, arguments: &[&str]) -> (bool, String) {
     (output.status.success(), String::from_utf8_lossy(&text).into_owned())
 }
 
-#[test]
-fn a_new_cluster_is_opened_by_certificates_alone() {
-    let postgres = cluster();
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_cluster_is_opened_by_certificates_alone() {
+    let postgres = cluster().await;
     let roles = harness::root().join("compose/postgres/roles.sql");
     let roles = roles.to_str().unwrap();
     let (done, text) = psql(

@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use harness::{Answer, Client, Postgres, Service, binary, poll};
+use harness::{Answer, Client, PATIENCE, Postgres, Service, binary, poll};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -83,6 +83,18 @@ impl Place {
 
     pub(super) async fn operation(&self, id: &str) -> Result<Answer> {
         self.operator.get(&format!("/api/v1/operations/{id}")).await
+    }
+
+    /// Waits until these backups are listed, the newest first: a worker reports after an operation has ended.
+    pub(super) async fn until_listed(&self, names: &[&str]) {
+        poll(format!("{names:?} are listed"), PATIENCE, async || {
+            let listed = self.operator.get("/backup/list").await?;
+            let backups = listed.body["backups"].as_array().cloned().unwrap_or_default();
+            let found: Vec<_> = backups.iter().map(|backup| &backup["backup_name"]).collect();
+            ensure!(found == names, "{listed:?}");
+            Ok(())
+        })
+        .await;
     }
 
     /// Waits until an operation is in a state, or over.

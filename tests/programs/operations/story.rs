@@ -116,7 +116,7 @@ async fn a_backup_is_asked_for_listed_restored_and_removed() -> Result<()> {
     place.wait_for(&id, "succeeded").await?;
     let id = accepted(&delete("first").await?)?;
     assert_eq!(place.wait_for(&id, "failed").await?["error"]["code"], "not_found");
-    assert_eq!(place.operator.get("/backup/list").await?.body["backups"], json!([]));
+    place.until_listed(&[]).await;
 
     // Pages, the newest first.
     let mut seen = Vec::new();
@@ -142,11 +142,6 @@ async fn a_backup_is_asked_for_listed_restored_and_removed() -> Result<()> {
     let _worker = place.worker("off")?;
     let id = place.ask("/backup/create", &json!({"backup_name": "after"})).await?;
     place.wait_for(&id, "succeeded").await?;
-    poll("the store is reported", PATIENCE, async || {
-        let listed = place.operator.get("/backup/list").await?;
-        ensure!(listed.body["backups"].as_array().map(Vec::len) == Some(1), "{listed:?}");
-        Ok(())
-    })
-    .await;
+    place.until_listed(&["after"]).await;
     Ok(())
 }

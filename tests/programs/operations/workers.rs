@@ -29,10 +29,8 @@ async fn what_a_dead_worker_had_begun_has_failed_and_the_next_goes_on() -> Resul
         Ok(())
     })
     .await;
-    let listed = place.operator.get("/backup/list").await?;
-    let names = listed.body["backups"].as_array().cloned().unwrap_or_default();
-    let names: Vec<_> = names.iter().map(|backup| backup["backup_name"].clone()).collect();
-    assert_eq!(names, ["waiting"], "and is not done again");
+    // What was lost is not done again.
+    place.until_listed(&["waiting"]).await;
     Ok(())
 }
 
@@ -57,7 +55,7 @@ async fn what_is_under_way_is_called_off_by_operators_and_by_a_signal() -> Resul
     let detail = cancelled.body["error"]["detail"].as_str().unwrap_or_default();
     assert!(detail.contains("told to stop"), "{detail}");
     held.batch_execute("ROLLBACK").await?;
-    assert_eq!(place.operator.get("/backup/list").await?.body["backups"], json!([]));
+    place.until_listed(&[]).await;
     Ok(())
 }
 
@@ -81,12 +79,12 @@ async fn of_two_workers_one_does_an_operation_and_one_at_a_time() -> Result<()> 
     let begun = |log: String| log.matches("an operation begins").count();
     assert_eq!(begun(one.log()) + begun(other.log()), 6);
     // The last one reports after it has ended.
-    let status = poll("all six are reported", PATIENCE, async || {
+    poll("all six are reported", PATIENCE, async || {
         let status = place.operator.get("/backup/status").await?;
         ensure!(status.body["runs"]["backup"] == json!({"succeeded": 6}), "{status:?}");
-        Ok(status)
+        ensure!(status.body["total_backups"] == 6, "{status:?}");
+        Ok(())
     })
     .await;
-    assert_eq!(status.body["total_backups"], 6);
     Ok(())
 }

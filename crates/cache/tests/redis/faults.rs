@@ -238,7 +238,9 @@ async fn a_limit_that_was_used_up_stays_so_when_redis_goes_away() {
     let redis = Redis::start().unwrap();
     let cache = instance_within(&redis, "1000");
     let (key, rule) = (Key::new("requests"), Rule::per(10, HOUR));
-    let throttle = Throttle::new(cache.clone(), Delays::ACCOUNT, Delays::ADDRESS);
+    // Long enough to be there still when the first has waited for Redis.
+    let delays = Delays { first: Duration::from_mins(1), ..Delays::ACCOUNT };
+    let throttle = Throttle::new(cache.clone(), delays, Delays::ADDRESS);
     let home = IpAddr::from([192, 0, 2, 1]);
     for _ in 0..10 {
         assert!(cache.limit(&key, rule, 1).await.allowed);
