@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use harness::Postgres;
+use harness::{Postgres, run};
 
 fn shipped(name: &str) -> String {
     fs::read_to_string(harness::root().join("compose/postgres").join(name)).unwrap()
