@@ -89,10 +89,10 @@ for kind in $kinds; do
   chmod +x "$work/callgrind"
   server_program=$work/callgrind METADATA_WORKERS=1 start_server
   ask "$kind" 1 30
-  callgrind_control -i on "$server" >/dev/null
+  callgrind_control -i on "$server" >/dev/null 2>&1
   ask "$kind" 31 100
-  callgrind_control -i off "$server" >/dev/null
-  callgrind_control -d "$server" >/dev/null
+  callgrind_control -i off "$server" >/dev/null 2>&1
+  callgrind_control -d "$server" >/dev/null 2>&1
   note "$kind" instructions "$(cat "$work"/callgrind.out* | awk '/^totals:/ { s += $2 } END { printf "%.0f\n", s / 100 }')"
   stop_server
   rm -f "$work"/callgrind.out*
