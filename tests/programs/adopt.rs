@@ -216,6 +216,36 @@ async fn an_adoption_that_is_killed_goes_on_and_ends_the_same() {
     assert_eq!(json(&last)["compared"], json(&expected)["compared"]);
 }
 
+/// The role of the views is of the whole server: two databases may be adopted, or ended, at once.
+#[tokio::test]
+async fn the_role_may_come_and_go_with_another_database() {
+    let postgres = Postgres::private().unwrap();
+    let others = postgres.connect("postgres").await.unwrap();
+    for (name, meanwhile) in [
+        ("first", "CREATE ROLE \"brownie-adopted\" NOLOGIN"),
+        ("second", "DROP ROLE \"brownie-adopted\""),
+    ] {
+        postgres.execute(&format!("CREATE DATABASE {name}")).unwrap();
+        let client = postgres.connect(name).await.unwrap();
+        client.batch_execute(ORIGINAL).await.unwrap();
+        others.batch_execute(&format!("BEGIN; {meanwhile}")).await.unwrap();
+        let adoption = std::thread::spawn({
+            let url = postgres.url(name);
+            move || run("brownie-migrator", &["adopt", "--apply"], &[("DATABASE_URL", &*url)])
+        });
+        let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock')";
+        until("the adoption waits for the role", PATIENCE, async || {
+            client.query_one(waits, &[]).await.unwrap().get(0)
+        })
+        .await;
+        others.batch_execute("COMMIT").await.unwrap();
+        let output = adoption.join().unwrap().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        // What this database has of the role, so that the next round may drop it.
+        client.batch_execute("DROP OWNED BY \"brownie-adopted\" CASCADE").await.unwrap();
+    }
+}
+
 fn request_id() -> RequestId {
     RequestId::from_uuid(RandomIds.next(SystemClock.now()))
 }

@@ -9,17 +9,26 @@ use crate::{
     tables::TABLES,
 };
 
-/// The role that the views belong to, and its way to the rows.
+/// The role that the views belong to, and its way to the rows. It is of the whole server: an adoption of
+/// another database may make it between our look and our statement, or the end of one may drop it. From
+/// the last grant on it cannot be dropped before we commit.
 const ROLE: &str = r#"
 DO $$ BEGIN
-    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'brownie-adopted') THEN
-        CREATE ROLE "brownie-adopted" NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE;
-    END IF;
-    IF NOT pg_has_role(current_user, 'brownie-adopted', 'USAGE') THEN
-        GRANT "brownie-adopted" TO CURRENT_USER;
-    END IF;
+    FOR attempt IN 1..10 LOOP
+        BEGIN
+            IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'brownie-adopted') THEN
+                CREATE ROLE "brownie-adopted" NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE;
+            END IF;
+            IF NOT pg_has_role(current_user, 'brownie-adopted', 'USAGE') THEN
+                GRANT "brownie-adopted" TO CURRENT_USER;
+            END IF;
+            GRANT USAGE ON SCHEMA public TO "brownie-adopted";
+            EXIT;
+        EXCEPTION WHEN duplicate_object OR unique_violation OR undefined_object THEN
+            IF attempt = 10 THEN RAISE; END IF;
+        END;
+    END LOOP;
 END $$;
-GRANT USAGE ON SCHEMA public TO "brownie-adopted";
 "#;
 
 /// Makes everything.
