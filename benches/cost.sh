@@ -20,9 +20,10 @@ cargo build --locked --profile "$profile" --quiet -p brownie-server -p brownie-m
 cp "$built/brownie-server" "$work/counting"
 server_program=$work/plain
 
-# Nanoseconds on a processor, and context switches, of all threads of some processes.
-spent() { cat $(printf '/proc/%s/task/*/schedstat ' "$@") 2>/dev/null | awk '{ s += $1 } END { printf "%.0f\n", s }'; }
-switches() { cat $(printf '/proc/%s/task/*/status ' "$@") 2>/dev/null | awk '/^voluntary/ { v += $2 } /^nonvoluntary/ { n += $2 } END { print v, n }'; }
+# Nanoseconds on a processor, and context switches, of all threads of some processes, one of which may end
+# before it is read.
+spent() { { cat $(printf '/proc/%s/task/*/schedstat ' "$@") 2>/dev/null || true; } | awk '{ s += $1 } END { printf "%.0f\n", s }'; }
+switches() { { cat $(printf '/proc/%s/task/*/status ' "$@") 2>/dev/null || true; } | awk '/^voluntary/ { v += $2 } /^nonvoluntary/ { n += $2 } END { print v, n }'; }
 backends() { pgrep -P "$(head -n 1 "$work/data/postmaster.pid")"; }
 requests() { awk '/requests in/ { print $1 }' "$work/wrk.log"; }
 note() { echo "$3" >>"$work/cost.$1.$2"; } # kind, figure, value
@@ -33,6 +34,8 @@ for ((round = 1; round <= rounds; round++)); do
   for kind in $kinds; do
     start_server
     of_http "$kind" >/dev/null
+    clean
+    sleep 0.5 # for the session that cleaned to end
     before=$(spent "$server") pg_before=$(spent $(backends)) switched=$(switches "$server") pg_switched=$(switches $(backends))
     of_http "$kind" >/dev/null
     n=$(requests) after=$(spent "$server") pg_after=$(spent $(backends)) now=$(switches "$server") pg_now=$(switches $(backends))
@@ -41,6 +44,7 @@ for ((round = 1; round <= rounds; round++)); do
     note "$kind" wanted "$(per "${switched% *}" "${now% *}" "$n" 1)"
     note "$kind" unwanted "$(per "${switched#* }" "${now#* }" "$n" 1)"
     note "$kind" pg_wanted "$(per "${pg_switched% *}" "${pg_now% *}" "$n" 1)"
+    clean
     perf stat -x , -o "$work/perf" -e raw_syscalls:sys_enter -p "$server" -- sleep $((seconds + 2)) 2>/dev/null &
     of_http "$kind" >/dev/null
     wait $!
