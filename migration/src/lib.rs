@@ -77,6 +77,8 @@ fn shipped() -> Vec<Source> {
         "m20261121_000025_config_bodies",
         "m20261121_000026_business_figures",
         "m20261122_000027_operations",
+        "m20261130_000028_search_without_column",
+        "m20261130_000029_organization_access_ends",
     ]
 }
 

@@ -339,3 +339,62 @@ async fn known_and_unknown_mailboxes_take_equal_time() -> Result<()> {
     assert!((known / unknown - 1.0).abs() < 0.25, "{times:?}");
     Ok(())
 }
+
+/// Somebody founds an organization with another's mailbox, and guesses by it: FAULTS S2b, S2b'. What the right
+/// password is answered is what a wrong one is; guesses are counted however they are spelled; and the owner
+/// comes in by naming their organization.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s2b_a_mailbox_of_several_organizations_tells_nothing() -> Result<()> {
+    let here = Here::new().await?;
+    let nobody = here.service.client();
+    let found = async |number: usize| {
+        let body = json!({
+            "email": "founder@acme.example", "password": "attackers horse", "username": "mallory",
+            "organization_name": format!("Squat {number}"), "team_name": "T",
+        });
+        let made = nobody.post("/api/v1/auth/signup", &body).await?;
+        anyhow::ensure!(made.status == 201, "{made:?}");
+        anyhow::Ok(nobody.with_token(made.text("access_token")))
+    };
+    let mallory = found(0).await?;
+    for number in 1..5 {
+        found(number).await?;
+    }
+    let me = mallory.get("/api/v1/auth/me").await?;
+    let squatted = format!("/api/v1/users/{}/password", me.text("id"));
+    let mut outcomes = Vec::new();
+    for password in ["wrong horse", "correct horse", "attackers horse"] {
+        let answer = log_in(&nobody, "founder@acme.example", password).await?;
+        outcomes.push((
+            answer.status,
+            answer.text("code").to_owned(),
+            answer.text("detail").to_owned(),
+        ));
+    }
+    assert_eq!(outcomes[0].0, 401);
+    assert!(outcomes.iter().all(|outcome| *outcome == outcomes[0]), "{outcomes:?}");
+
+    // Coming in to what is theirs takes back no guess at what is not.
+    let named = async |organization: &str, password: &str| {
+        let body = json!({"email": "founder@acme.example", "password": password, "organization": organization});
+        nobody.post("/api/v1/auth/login", &body).await
+    };
+    let (mut guesses, mut refused) = (0, 0);
+    let began = std::time::Instant::now();
+    for number in 0..20 {
+        let own = named("squat-0", "attackers horse").await?;
+        assert_eq!(own.status, 200, "{own:?}");
+        let change =
+            json!({"current_password": "attackers horse", "new_password": "attackers horse"});
+        assert!(mallory.post(&squatted, &change).await?.status < 500);
+        match named("acme", &format!("wrong horse {number}")).await?.status {
+            401 => guesses += 1,
+            429 => refused += 1,
+            other => panic!("{other}"),
+        }
+    }
+    // Five are free; the others wait twice as long each.
+    let doubled = began.elapsed().as_secs().next_power_of_two().ilog2() + 1;
+    assert!(refused > 0 && guesses <= 6 + doubled, "{guesses} guesses, {refused} refused");
+    Ok(())
+}

@@ -1,6 +1,6 @@
 //! What holds for every answer, and for browsers.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use harness::{Database, Here, InProcess, Postgres};
 use reqwest::Method;
 use serde_json::json;
@@ -96,5 +96,38 @@ async fn the_metrics_port_answers_errors_as_the_api_does() -> Result<()> {
     let answer = here.service.metrics_client().get("/nothing").await?;
     assert_eq!((answer.status, answer.text("code")), (404, "not_found"));
     assert_eq!(answer.header("Content-Type"), "application/problem+json");
+    Ok(())
+}
+
+/// Of an address where each finds something else, no two people share a validator, and nobody's answer is kept:
+/// FAULTS S2a. What is at its own address keeps the version as its validator.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s2a_no_validator_is_of_two_things() -> Result<()> {
+    let here = Here::new().await?;
+    let other = here.service.client().sign_up("other").await?;
+    let mut seen = 0;
+    for route in brownie_api::routes::table() {
+        if route.method.as_str() != "GET" || route.path.contains('{') {
+            continue;
+        }
+        seen += 1;
+        let answer = here.admin.get(route.path).await?;
+        let kept = answer.header("cache-control");
+        let is_public = route.action.is_none();
+        ensure!(
+            is_public || (answer.header("etag").is_empty() && kept == "no-store"),
+            "{}: {answer:?}",
+            route.path
+        );
+        let headers = [("If-None-Match", "\"v1\"")];
+        let asked = other.send(Method::GET, route.path, &headers, None).await?;
+        ensure!(asked.status != 304, "{}", route.path);
+    }
+    ensure!(seen > 10, "{seen} routes");
+    let own = here.admin.get(&format!("/api/v1/users/{}", here.user_id)).await?;
+    ensure!(
+        own.header("etag") == "\"v1\"" && own.header("cache-control") == "private, no-cache",
+        "{own:?}"
+    );
     Ok(())
 }

@@ -5,15 +5,18 @@
 //! what was acknowledged survives the end of the process, but not that of the machine.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
-    io::Write,
-    os::unix::fs::OpenOptionsExt,
+    fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
+    io::{ErrorKind, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, bail};
 use pglite_oxide::PgliteServer;
 use tempfile::TempDir;
+
+/// As few characters as `METADATA_JWT_SECRET` may have.
+const KEY_LENGTH: usize = 32;
 
 /// A directory that belongs to this process as long as this value lives.
 #[derive(Debug)]
@@ -25,7 +28,13 @@ pub(crate) struct DataDir {
 impl DataDir {
     /// Opens the directory, making it if need be, and keeps other processes out.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        fs::create_dir_all(path).with_context(|| unusable(path))?;
+        // Hashes of passwords are in it, so it is nobody else's to read, also if it was made before that rule.
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .with_context(|| unusable(path))?;
+        fs::set_permissions(path, Permissions::from_mode(0o700)).with_context(|| unusable(path))?;
         let path = path.canonicalize().with_context(|| unusable(path))?;
         let lock = File::create(path.join("lock")).with_context(|| unusable(&path))?;
         match lock.try_lock() {
@@ -37,20 +46,36 @@ impl DataDir {
         }
     }
 
-    /// Returns the key that signs tokens, making it at the first start: tokens outlive a restart.
+    /// Returns the key that signs tokens, making it at the first start: tokens outlive a restart. It is
+    /// whole or not there: one that a full disk had cut short would be known to anybody.
     pub(crate) fn key(&self) -> Result<String> {
         let path = self.path.join("jwt.key");
-        if let Ok(key) = fs::read_to_string(&path) {
-            return Ok(key.trim().to_owned());
+        match fs::read_to_string(&path) {
+            Ok(key) if key.trim().len() >= KEY_LENGTH => return Ok(key.trim().to_owned()),
+            Ok(_) => bail!(
+                "{} has fewer than {KEY_LENGTH} characters, and would be easy to guess; remove it for a new \
+                 one, by which all sessions end",
+                path.display()
+            ),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => {
+                return Err(error).with_context(|| format!("{} cannot be read", path.display()));
+            }
         }
-        let key = random_key()?;
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)
-            .with_context(|| unusable(&path))?;
-        writeln!(file, "{key}").with_context(|| unusable(&path))?;
+        let (key, draft) = (random_key()?, self.path.join("jwt.key.draft"));
+        let written = || -> std::io::Result<()> {
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&draft)?;
+            writeln!(file, "{key}")?;
+            file.sync_all()?;
+            fs::rename(&draft, &path)?;
+            File::open(&self.path)?.sync_all()
+        };
+        written().with_context(|| unusable(&path))?;
         Ok(key)
     }
 

@@ -92,7 +92,7 @@ pub fn table() -> Vec<Route> {
         GET    "/api/v1/openapi.json"                       - => docs::openapi: "This API, for programs, at the original's path";
 
         POST   "/api/v1/auth/signup"                        - => auth::sign_up: "Found an organization and become its admin" AlreadyExists;
-        POST   "/api/v1/auth/login"                         - => auth::log_in: "Log in with a password" WrongCredentials OrganizationNeeded;
+        POST   "/api/v1/auth/login"                         - => auth::log_in: "Log in with a password" WrongCredentials;
         POST   "/api/v1/auth/refresh"                       - => auth::tokens::refresh: "Continue a session" InvalidRefreshToken;
         POST   "/api/v1/auth/logout"                        UsersRead => auth::tokens::log_out: "End this session";
         POST   "/api/v1/auth/logout-all"                    UsersRead => auth::tokens::log_out_everywhere: "End all of my sessions";

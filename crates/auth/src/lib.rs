@@ -2,6 +2,7 @@
 //! SQL and no routes: `brownie-api` brings the requests and the rows. The one thing that is asked over
 //! the network is the issuer of OpenID Connect.
 
+mod hashing;
 mod jwks;
 mod jws;
 mod key_file;

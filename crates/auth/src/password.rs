@@ -2,10 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use argon2::{
-    Algorithm, Argon2, Params, Version,
-    password_hash::{self, PasswordHasher, PasswordVerifier, phc},
-};
 use brownie_domain::Invalid;
 use serde::Deserialize;
 use tokio::{
@@ -14,12 +10,12 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use crate::{Error, random};
+use crate::{Error, hashing::Memory, random};
 
 /// A password as somebody typed it. It cannot be shown.
 #[derive(Clone, Deserialize)]
 #[serde(try_from = "String")]
-pub struct Password(String);
+pub struct Password(pub(crate) String);
 
 impl Password {
     /// The fewest characters it may have.
@@ -78,7 +74,7 @@ impl std::fmt::Debug for Password {
 
 /// What is stored of a password: a PHC string. It cannot be shown either.
 #[derive(Clone)]
-pub struct PasswordHash(String);
+pub struct PasswordHash(pub(crate) String);
 
 impl PasswordHash {
     /// Takes a stored PHC string.
@@ -110,28 +106,25 @@ pub struct Verified {
 /// How long somebody waits for a worker before being told to come back.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What a stored hash may ask for: some four times of what the original's did. Its parameters come
-/// from the database, and whoever can write there must not be able to stop us.
-const MAX_MEMORY_KIB: u32 = 256 * 1024;
-const MAX_PASSES: u32 = 8;
-const MAX_LANES: u32 = 16;
-
 /// The least time that a check takes. One of our hashes takes some 30 ms, one of the original's some
 /// 160 ms, and an account that is not there as much as one of ours; to whoever asks they are alike.
 const FLOOR: Duration = Duration::from_millis(250);
 
 /// Hashes and checks passwords on threads of their own: each takes some 30 ms and 19 MiB, which a
-/// thread that serves requests does not have.
+/// thread that serves requests does not have. The memory of a worker is kept and used again: freed, it would
+/// stay with the thread that had it, and there are many such threads.
 #[derive(Debug, Clone)]
 pub struct Passwords {
     workers: Arc<Semaphore>,
+    memory: Arc<Memory>,
     floor: Duration,
 }
 
 impl Passwords {
     /// Sets up hashing with at most `workers` at a time.
     pub fn new(workers: usize) -> Self {
-        Self { workers: Arc::new(Semaphore::new(workers.max(1))), floor: FLOOR }
+        let workers = Arc::new(Semaphore::new(workers.max(1)));
+        Self { workers, memory: Arc::default(), floor: FLOOR }
     }
 
     /// Lets each check take at least `floor`: more where hashing is slow, none in tests that look
@@ -146,7 +139,7 @@ impl Passwords {
     /// # Errors
     /// [`Error::Busy`] when no worker was free in time.
     pub async fn hash(&self, password: Password) -> Result<PasswordHash, Error> {
-        self.work(Duration::ZERO, move || hash(&password)).await
+        self.work(Duration::ZERO, move |memory| memory.hash(&password)).await
     }
 
     /// Tells whether a password is the one that was hashed.
@@ -158,26 +151,24 @@ impl Passwords {
         password: Password,
         stored: PasswordHash,
     ) -> Result<Verified, Error> {
-        self.work(self.floor, move || check(&password, &stored)).await
+        self.work(self.floor, move |memory| memory.check(&password, &stored)).await
     }
 
-    /// Tells of each hash whether it is this password's: for a log-in, which may find several
-    /// accounts or none. Without any, a hash is made and thrown away. A worker is held as long as
-    /// that takes; the answer comes when the floor is reached, which only several of the original's
-    /// hashes exceed. So its time does not tell who is there, nor how many times.
+    /// Tells whether a password is that of an account, of which there may be none: for a log-in. Without one, a
+    /// hash is made and thrown away. A worker is held as long as that takes; the answer comes when the floor
+    /// is reached, which only the original's hashes exceed on a slow machine. So its time does not tell who is
+    /// there.
     ///
     /// # Errors
     /// [`Error::Busy`], or [`Error::UnreadableHash`].
-    pub async fn verify_each(
+    pub async fn verify_account(
         &self,
         password: Password,
-        stored: Vec<PasswordHash>,
-    ) -> Result<Vec<Verified>, Error> {
-        self.work(self.floor, move || {
-            if stored.is_empty() {
-                hash(&password)?;
-            }
-            stored.iter().map(|stored| check(&password, stored)).collect()
+        stored: Option<PasswordHash>,
+    ) -> Result<Option<Verified>, Error> {
+        self.work(self.floor, move |memory| match stored {
+            Some(stored) => memory.check(&password, &stored).map(Some),
+            None => memory.hash(&password).map(|_| None),
         })
         .await
     }
@@ -188,15 +179,16 @@ impl Passwords {
     async fn work<T: Send + 'static>(
         &self,
         least: Duration,
-        work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+        work: impl FnOnce(&Memory) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let permit = timeout(PATIENCE, Arc::clone(&self.workers).acquire_owned())
             .await
             .map_err(|_| Error::Busy)?
             .map_err(|error| Error::Failed(Box::new(error)))?;
         let begun = Instant::now();
+        let memory = Arc::clone(&self.memory);
         let outcome = spawn_blocking(move || {
-            let outcome = work();
+            let outcome = work(&memory);
             drop(permit);
             outcome
         })
@@ -207,42 +199,10 @@ impl Passwords {
     }
 }
 
-fn hash(password: &Password) -> Result<PasswordHash, Error> {
-    let hash: phc::PasswordHash = Argon2::default()
-        .hash_password(password.0.as_bytes())
-        .map_err(|error| Error::Failed(Box::new(error)))?;
-    Ok(PasswordHash(hash.to_string()))
-}
-
-fn check(password: &Password, stored: &PasswordHash) -> Result<Verified, Error> {
-    let hash = phc::PasswordHash::new(&stored.0).map_err(|_| Error::UnreadableHash)?;
-    let params = Params::try_from(&hash).map_err(|_| Error::UnreadableHash)?;
-    if params.m_cost() > MAX_MEMORY_KIB
-        || params.t_cost() > MAX_PASSES
-        || params.p_cost() > MAX_LANES
-        || hash.hash.is_none()
-    {
-        return Err(Error::UnreadableHash);
-    }
-    let ok = match Argon2::default().verify_password(password.0.as_bytes(), &hash) {
-        Ok(()) => true,
-        Err(password_hash::Error::PasswordInvalid) => false,
-        Err(_) => return Err(Error::UnreadableHash),
-    };
-    Ok(Verified { ok, rehash: ok && !is_ours(&hash, &params) })
-}
-
-/// Ours are the same for all: a weaker hash would be guessed, and one that takes longer told apart.
-fn is_ours(hash: &phc::PasswordHash, params: &Params) -> bool {
-    let cost = |params: &Params| (params.m_cost(), params.t_cost(), params.p_cost());
-    hash.algorithm == Algorithm::Argon2id.ident()
-        && hash.version == Some(Version::V0x13.into())
-        && hash.hash.is_some_and(|output| output.len() == Params::DEFAULT_OUTPUT_LEN)
-        && cost(params) == cost(&Params::DEFAULT)
-}
-
 #[cfg(test)]
 mod tests {
+    use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version, password_hash::phc};
+
     use super::*;
 
     /// Made by argon2-cffi with passlib's defaults, as the original did, of `original-password`.
@@ -315,13 +275,38 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_of_several_hashes_is_checked() {
-        let ours = passwords().hash(password("original-password")).await.unwrap();
-        let other = passwords().hash(password("another password")).await.unwrap();
-        let stored = vec![PasswordHash::from_stored(ORIGINAL), other, ours];
-        let outcome = passwords().verify_each(password("original-password"), stored).await.unwrap();
-        assert_eq!(outcome, [Verified { ok: true, rehash: true }, NO, YES]);
-        assert_eq!(passwords().verify_each(password("whatever"), vec![]).await.unwrap(), []);
+    async fn an_account_is_there_or_not() {
+        let passwords = passwords();
+        let ours = passwords.hash(password("original-password")).await.unwrap();
+        for (text, stored, expected) in [
+            ("original-password", Some(ours.clone()), Some(YES)),
+            (
+                "original-password",
+                Some(PasswordHash::from_stored(ORIGINAL)),
+                Some(Verified { ok: true, rehash: true }),
+            ),
+            ("another-password", Some(ours), Some(NO)),
+            ("original-password", None, None),
+        ] {
+            assert_eq!(passwords.verify_account(password(text), stored).await.unwrap(), expected);
+        }
+    }
+
+    /// A thread for each, one after the other: all have hashed in the memory of the first.
+    #[tokio::test]
+    async fn the_memory_of_a_worker_is_used_again() {
+        let passwords = passwords();
+        for _ in 0..4 {
+            let hash = passwords.hash(password("correct horse")).await.unwrap();
+            assert!(passwords.verify(password("correct horse"), hash).await.unwrap().ok);
+        }
+        assert_eq!(passwords.memory.kept(), [Params::DEFAULT.block_count()]);
+        // One that takes more is not kept for the next.
+        passwords
+            .verify(password("x".repeat(8).as_str()), PasswordHash::from_stored(ORIGINAL))
+            .await
+            .unwrap();
+        assert_eq!(passwords.memory.kept(), [0_usize; 0]);
     }
 
     /// By a clock that stands still while there is work, so that it counts the waiting alone.
@@ -330,11 +315,11 @@ mod tests {
         let passwords = Passwords::new(1);
         let ours = passwords.hash(password("correct horse")).await.unwrap();
         let original = PasswordHash::from_stored(ORIGINAL);
-        for stored in [vec![], vec![ours.clone()], vec![original], vec![ours.clone(), ours]] {
-            let (count, begun) = (stored.len(), Instant::now());
-            passwords.verify_each(password("a wrong password"), stored).await.unwrap();
+        for stored in [None, Some(ours), Some(original)] {
+            let (what, begun) = (format!("{stored:?}"), Instant::now());
+            passwords.verify_account(password("a wrong password"), stored).await.unwrap();
             let over = begun.elapsed().checked_sub(FLOOR);
-            assert!(over.is_some_and(|over| over < Duration::from_millis(5)), "{count}: {over:?}");
+            assert!(over.is_some_and(|over| over < Duration::from_millis(5)), "{what}: {over:?}");
         }
         let begun = Instant::now();
         passwords.hash(password("correct horse")).await.unwrap();
@@ -345,7 +330,7 @@ mod tests {
     #[tokio::test]
     async fn an_account_that_is_not_there_costs_a_hash() {
         let begun = Instant::now();
-        passwords().verify_each(password("whatever"), vec![]).await.unwrap();
+        passwords().verify_account(password("whatever"), None).await.unwrap();
         assert!(begun.elapsed() > Duration::from_millis(5), "{:?}", begun.elapsed());
     }
 
@@ -354,7 +339,7 @@ mod tests {
         let passwords = Passwords::new(1).with_floor(Duration::from_secs(10));
         let waiting = passwords.clone();
         let waiting =
-            tokio::spawn(async move { waiting.verify_each(password("whatever"), vec![]).await });
+            tokio::spawn(async move { waiting.verify_account(password("whatever"), None).await });
         tokio::task::yield_now().await;
         assert!(passwords.hash(password("correct horse")).await.is_ok());
         assert!(!waiting.is_finished());

@@ -15,6 +15,7 @@ mod operation;
 mod page;
 mod permission;
 mod schema;
+mod search;
 mod text;
 mod version;
 
@@ -34,6 +35,7 @@ pub use operation::{
 };
 pub use page::{Cursor, InvalidCursor, List, Page, PageRequest, Position};
 pub use permission::{Action, Reach, Role};
+pub use search::Search;
 pub use text::{
     AvatarUrl, ConfigName, Description, EmailAddress, FullName, IdempotencyKey, IncidentTitle,
     MetricName, MetricType, OrganizationName, SearchText, ShortLabel, Slug, SourceName, TeamName,

@@ -2,10 +2,10 @@
 
 use brownie_domain::{
     Action, ApiKeyId, ConfigName, OrganizationId, Page, PageRequest, Position, Role, TeamId,
-    Timestamp, Version,
+    Timestamp, UserId, Version,
 };
 use chrono::TimeDelta;
-use sea_orm::ActiveValue::Set;
+use sea_orm::{ActiveValue::Set, ColumnTrait, sea_query::ExprTrait};
 
 use crate::{
     Error, OrgScope, Resource, Result, TokenHash, Writing,
@@ -137,6 +137,21 @@ impl ApiKeys<'_, Writing> {
         };
         let row = self.scope.update::<api_keys::Entity>(id.as_uuid(), expected, changes).await?;
         row.try_into()
+    }
+
+    /// Revokes the keys that a user made: those that may more than `role`, or all of them.
+    pub(crate) async fn revoke_made_by(&self, maker: UserId, role: Option<Role>) -> Result<()> {
+        let more = Role::ALL.iter().filter(|of_key| role.is_none_or(|role| **of_key > role));
+        let which = api_keys::Column::CreatedBy
+            .eq(maker.as_uuid())
+            .and(api_keys::Column::Role.is_in(more.map(|role| role.as_str())));
+        self.scope.delete_all::<api_keys::Entity>(which, self.scope.now()).await
+    }
+
+    /// Revokes the keys of a team.
+    pub(crate) async fn revoke_of_team(&self, team: TeamId) -> Result<()> {
+        let which = api_keys::Column::TeamId.eq(team.as_uuid());
+        self.scope.delete_all::<api_keys::Entity>(which, self.scope.now()).await
     }
 
     /// Revokes a key that is still at version `expected`, for good.

@@ -1,7 +1,7 @@
 //! Who is asking, for whom, and why: what every access to rows begins with.
 
 use brownie_domain::{
-    Action, ApiKeyId, OrganizationId, RequestId, Role, SessionId, TeamId, UserId,
+    Action, ApiKeyId, OrganizationId, Reach, RequestId, Role, SessionId, TeamId, UserId,
 };
 use uuid::Uuid;
 
@@ -186,6 +186,15 @@ impl Principal {
     /// Tells whether somebody with this role may do something, by the role and by the scopes.
     pub fn may(&self, action: Action, role: Option<Role>) -> bool {
         role.is_some_and(|role| role.may(action)) && self.has_scope(action)
+    }
+
+    /// Tells whether this may give somebody a role, or take one away: all that the role permits, within its
+    /// reach, it may do itself. So an API key of few scopes makes nobody who may more than it.
+    pub fn may_give(&self, role: Role, reach: Reach) -> bool {
+        let permitted = Action::ALL.iter().filter(|action| role.may(**action));
+        let mut within =
+            permitted.filter(|action| reach == Reach::Organization || action.reach() == reach);
+        within.all(|action| self.has_scope(*action))
     }
 
     /// Tells whether the scopes, if there are any, name an action.

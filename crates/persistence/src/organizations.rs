@@ -70,7 +70,9 @@ impl<Mode> Organizations<'_, Mode> {
 }
 
 impl Organizations<'_, Writing> {
-    /// Changes the organization if it is still at version `expected`.
+    /// Changes the organization if it is still at version `expected`. One that is no longer active lets
+    /// nobody in, and all of its sessions and API keys are over for good: the schema sees to that, since
+    /// whoever does this works by SQL.
     ///
     /// # Errors
     /// [`Error::VersionConflict`], or [`Error::AlreadyExists`] when another has the new slug.

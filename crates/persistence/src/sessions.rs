@@ -61,7 +61,13 @@ impl SystemScope {
         let work = move |tx: OrgTx| {
             let shown = shown.clone();
             async move {
-                // Whoever ends all sessions, or changes the password, comes before or after this.
+                // Whoever ends all sessions, changes the password, or takes the organization out of use, comes
+                // before or after this.
+                let open = "SELECT 1 FROM organizations
+                    WHERE id = $1 AND is_active AND deleted_at IS NULL FOR SHARE";
+                if tx.run(open, [org_id.as_uuid().into()]).await?.is_empty() {
+                    return Err(Error::NotFound { resource: Resource::Organization });
+                }
                 let user = tx.lock::<users::Entity>(user_id.as_uuid()).await?;
                 let is_another = shown.is_some() && shown != user.password_hash;
                 if !user.is_active || is_another {
@@ -169,15 +175,7 @@ impl OrgScope<Writing> {
     /// [`Error::NotFound`] when there is no such user.
     pub async fn end_all_sessions(&self, user_id: UserId) -> Result<()> {
         let user = self.lock::<users::Entity>(user_id.as_uuid()).await?;
-        let values =
-            || [self.org_id().as_uuid().into(), user_id.as_uuid().into(), self.now().into()];
-        self.records().concerns_admissions();
-        self.run(
-            "UPDATE sessions SET revoked_at = $3
-             WHERE org_id = $1 AND user_id = $2 AND revoked_at IS NULL",
-            values(),
-        )
-        .await?;
+        self.revoke_sessions(user_id).await?;
         let stored = Stored { resource: Resource::User, id: user.id };
         let version: Version = stored.read("version", user.version)?;
         let changes = users::ActiveModel {
@@ -185,6 +183,18 @@ impl OrgScope<Writing> {
             ..Default::default()
         };
         self.update::<users::Entity>(user.id, version, changes).await.map(drop)
+    }
+
+    /// Ends all sessions of a user whose row this unit holds, so that none begins meanwhile.
+    pub(crate) async fn revoke_sessions(&self, user_id: UserId) -> Result<()> {
+        self.records().concerns_admissions();
+        self.run(
+            "UPDATE sessions SET revoked_at = $3
+             WHERE org_id = $1 AND user_id = $2 AND revoked_at IS NULL",
+            [self.org_id().as_uuid().into(), user_id.as_uuid().into(), self.now().into()],
+        )
+        .await
+        .map(drop)
     }
 
     async fn store_refresh(&self, session: Uuid, hash: TokenHash, now: Timestamp) -> Result<()> {

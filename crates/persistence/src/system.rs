@@ -63,9 +63,8 @@ pub struct SystemScope {
     ctx: SystemContext,
 }
 
-/// The accounts one mailbox may have at a log-in that names no organization. Each costs a password
-/// check, so there is a bound; whoever has more names the organization.
-const MAX_ACCOUNTS: i32 = 5;
+/// How many accounts a log-in looks for: whether there is one, or more than one.
+const MAX_ACCOUNTS: i32 = 2;
 
 impl SystemScope {
     pub(crate) fn new(store: Store, ctx: SystemContext) -> Self {
@@ -126,7 +125,8 @@ impl SystemScope {
             .await
     }
 
-    /// Returns the accounts that a mailbox can log in to, in one organization or in all.
+    /// Returns the accounts that a mailbox can log in to, in one organization or in all: two, if there are
+    /// more than one.
     ///
     /// # Errors
     /// When the database cannot answer.
@@ -182,7 +182,7 @@ impl SystemScope {
     }
 
     /// Returns the users who are linked to somebody at an issuer of OpenID Connect, in one
-    /// organization or in all.
+    /// organization or in all: two, if there are more than one.
     ///
     /// # Errors
     /// When the database cannot answer.

@@ -154,7 +154,7 @@ impl Teams<'_, Writing> {
 
     /// Deletes a team that is still at version `expected`, and what is in it: its incidents, its
     /// agent configurations, its memberships. Measured values stay: they are the organization's
-    /// history. [`Teams::restore`] brings all of it back.
+    /// history. [`Teams::restore`] brings all of it back; the API keys of the team are over for good.
     ///
     /// # Errors
     /// [`Error::NotFound`] or [`Error::VersionConflict`]; [`Error::InUse`] when it is somebody's
@@ -180,6 +180,7 @@ impl Teams<'_, Writing> {
             scope
                 .delete_all::<memberships::Entity>(memberships::Column::TeamId.eq(row.id), at)
                 .await?;
+            scope.api_keys().revoke_of_team(id).await?;
         }
         row.try_into()
     }

@@ -171,7 +171,8 @@ impl Users<'_, Writing> {
         self.scope.insert::<users::Entity>(row).await?.try_into()
     }
 
-    /// Changes a user who is still at version `expected`.
+    /// Changes a user who is still at version `expected`. Who is no longer active loses all sessions and the
+    /// API keys that they made, for good; who has a lesser role, those keys that may more.
     ///
     /// # Errors
     /// As [`Users::create`]; [`Error::VersionConflict`]; [`Error::LastAdmin`] when nobody would be
@@ -187,6 +188,8 @@ impl Users<'_, Writing> {
         if patch.is_active == Some(false) || patch.role.is_some_and(|role| role != Role::Admin) {
             self.keep_an_admin_besides(id).await?;
         }
+        // What ends by this does so for good, and does not return when the right to it does.
+        let (is_out, role_now) = (patch.is_active == Some(false), patch.role);
         let UserPatch {
             email,
             username,
@@ -210,7 +213,20 @@ impl Users<'_, Writing> {
             preferences: set(preferences),
             ..Default::default()
         };
-        self.scope.update::<users::Entity>(id.as_uuid(), expected, changes).await?.try_into()
+        let user = self.scope.update::<users::Entity>(id.as_uuid(), expected, changes).await?;
+        if is_out {
+            self.end_access(id).await?;
+        } else if let Some(role) = role_now {
+            self.scope.api_keys().revoke_made_by(id, Some(role)).await?;
+        }
+        user.try_into()
+    }
+
+    /// Ends what somebody comes in by: their sessions, and the keys that they made. After the write that
+    /// takes the right away, which whoever begins a session waits for.
+    async fn end_access(&self, id: UserId) -> Result<()> {
+        self.scope.revoke_sessions(id).await?;
+        self.scope.api_keys().revoke_made_by(id, None).await
     }
 
     /// Returns the stored hash of a user's password, if they have one.
@@ -258,7 +274,8 @@ impl Users<'_, Writing> {
         self.scope.update::<users::Entity>(id.as_uuid(), expected, changes).await?.try_into()
     }
 
-    /// Deletes a user who is still at version `expected`. Their e-mail and username are free again.
+    /// Deletes a user who is still at version `expected`. Their e-mail and username are free again; their
+    /// sessions and the API keys that they made are over for good.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::VersionConflict`] or [`Error::LastAdmin`].
@@ -266,6 +283,7 @@ impl Users<'_, Writing> {
         self.keep_an_admin_besides(id).await?;
         let user = self.scope.delete::<users::Entity>(id.as_uuid(), expected).await?;
         self.scope.memberships().end_all(id, None).await?;
+        self.end_access(id).await?;
         user.try_into()
     }
 

@@ -7,6 +7,7 @@
 //! The middleware asks the database; the extractors answer at once. So a bad token is 401 whatever
 //! the body is: actix polls extractors in their order, and these are first.
 
+mod giving;
 mod identity;
 mod operator;
 mod permission;
@@ -17,6 +18,7 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
 use brownie_domain::{Action, OrganizationId, Reach, RequestId, TeamId, UserId};
 use brownie_persistence::{Error, OrgScope, OrgTx, Principal, Reading, Resource};
 
+pub(crate) use giving::Giver;
 pub use identity::Certified;
 pub(crate) use identity::{identify, known};
 pub(crate) use operator::Operator;
@@ -118,6 +120,11 @@ impl<P: Permission> Org<P> {
         }
     }
 
+    /// Returns what decides which roles this may give and take.
+    pub(crate) fn giver(&self) -> Giver {
+        Giver::new(&self.caller.principal, Reach::Organization)
+    }
+
     /// Returns what may be read.
     pub fn read(&self) -> OrgScope<Reading> {
         self.caller.store.org(&self.caller.ctx)
@@ -203,6 +210,11 @@ impl<P: Permission> InTeam<P> {
     /// As [`Org::changed`].
     pub(crate) async fn changed(&self) {
         self.caller.cache.bump(self.org_id()).await;
+    }
+
+    /// Returns what decides which roles in the team this may give and take.
+    pub(crate) fn giver(&self) -> Giver {
+        Giver::new(&self.caller.principal, Reach::Team)
     }
 
     /// Tells whether the role in the organization permits an action besides.

@@ -62,7 +62,7 @@ codes! {
     Unauthenticated = "unauthenticated", UNAUTHORIZED, "Not authenticated",
         "The request needs a valid access token or API key, as `Authorization: Bearer TOKEN`. Log in for one.";
     WrongCredentials = "wrong_credentials", UNAUTHORIZED, "Incorrect email or password",
-        "Incorrect email or password: no active account has both. Whoever has accounts in several organizations sends \"organization\" with the slug of one.";
+        "Incorrect email or password: no active account has both. An address that several organizations know opens an account only together with \"organization\", the slug of one.";
     InvalidRefreshToken = "invalid_refresh_token", UNAUTHORIZED, "Invalid refresh token",
         "The refresh token is none of ours, was used before, or its session is over. Log in again.";
     LogInRefused = "log_in_refused", UNAUTHORIZED, "Log-in refused",
@@ -88,7 +88,7 @@ codes! {
     HomeTeam = "home_team", CONFLICT, "Home team",
         "A user cannot be taken out of their home team. Give them another one, or delete the user.";
     OrganizationNeeded = "organization_needed", CONFLICT, "Organization needed",
-        "The e-mail and password fit accounts in several organizations. Send \"organization\" with the slug of one.";
+        "You have accounts in several organizations. Send \"organization\" with the slug of one.";
     InFlight = "in_flight", CONFLICT, "Still under way",
         "The same request, with the same Idempotency-Key, is being worked on. Send it again after Retry-After seconds.";
     EventGone = "event_gone", GONE, "Event gone",

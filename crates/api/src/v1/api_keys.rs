@@ -28,10 +28,10 @@ pub(crate) struct ApiKeyCreate {
     /// The team it is for; the whole organization unless given.
     #[serde(default)]
     team_id: Option<TeamId>,
-    /// Of what the role may do, these actions only; all of it if there are none.
+    /// Of what the role may do, these actions only; all of it if this is left out.
     #[serde(default)]
-    #[schemars(example = [Action::IncidentsWrite])]
-    scopes: Vec<Action>,
+    #[schemars(example = [Action::IncidentsWrite], length(min = 1))]
+    scopes: Option<Vec<Action>>,
     /// When it ends by itself.
     #[serde(default)]
     expires_at: Option<When>,
@@ -169,11 +169,15 @@ pub(crate) async fn create(
     // A key with few scopes would make itself one with many.
     access.user_id()?;
     let org_id = access.org_id();
+    if body.scopes.as_ref().is_some_and(Vec::is_empty) {
+        let why = "must name an action; leave it out for all that the role may do";
+        return Err(Problem::field("/scopes", why));
+    }
     let new = NewApiKey {
         team_id: body.team_id,
         name: body.name,
         role: body.role,
-        scopes: body.scopes,
+        scopes: body.scopes.unwrap_or_default(),
         expires_at: body.expires_at.map(|when| when.0),
     };
     access

@@ -84,6 +84,7 @@ pub(crate) async fn add(
     Keyed(MemberAdd { user_id, role }, key): Keyed<MemberAdd>,
 ) -> Result<Once<Created<MemberView>>, Problem> {
     let team_id = access.team_id;
+    access.giver().may_give(role)?;
     access
         .once(key, (), move |tx, ()| async move {
             Ok(Created(MemberView::from(tx.memberships().add(team_id, user_id, role).await?)))
@@ -101,10 +102,14 @@ pub(crate) async fn change_role(
 ) -> Result<One<MemberView>, Problem> {
     let may_change_users = access.may(Action::UsersWrite);
     let member = access
-        .write((), move |tx, ()| async move {
+        .write(access.giver(), move |tx, giver| async move {
             // Whose home it is by then changes nothing: the store refuses to change a role in the
             // organization by way of a team.
-            if !tx.memberships().get(team_id, user_id).await?.is_home {
+            let before = tx.memberships().get(team_id, user_id).await?;
+            let giver = if before.is_home { giver.in_organization() } else { giver };
+            giver.may_give(before.role)?;
+            giver.may_give(role)?;
+            if !before.is_home {
                 return Ok(tx.memberships().change_role(team_id, user_id, expected, role).await?);
             }
             if !may_change_users {
@@ -127,7 +132,8 @@ pub(crate) async fn remove(
     IfMatch(expected): IfMatch,
 ) -> Result<Deleted, Problem> {
     access
-        .write((), move |tx, ()| async move {
+        .write(access.giver(), move |tx, giver| async move {
+            giver.may_give(tx.memberships().get(team_id, user_id).await?.role)?;
             Ok(tx.memberships().remove(team_id, user_id, expected).await?)
         })
         .await?;

@@ -149,6 +149,7 @@ pub(crate) async fn create(
     Keyed(body, key): Keyed<UserCreate>,
 ) -> Result<Once<Created<UserView>>, Problem> {
     same(body.organization_id, access.org_id(), "/organization_id")?;
+    access.giver().may_give(body.role)?;
     let password_hash = match body.password {
         Some(password) => Some(deps.passwords.hash(password).await?),
         None => None,
@@ -201,11 +202,18 @@ pub(crate) async fn update(
     if Some(id) != access.principal().user_id() || patch.is_administrative() {
         access.require(Action::UsersWrite)?;
     }
+    let giver = access.giver();
     let user = access
-        .write(
-            patch,
-            move |tx, patch| async move { Ok(tx.users().update(id, expected, patch).await?) },
-        )
+        .write(patch, move |tx, patch| {
+            let giver = giver.clone();
+            async move {
+                let before = tx.users().get(id).await?;
+                giver.may_give(before.role)?;
+                let user = tx.users().update(id, expected, patch).await?;
+                giver.may_give(user.role)?;
+                Ok(user)
+            }
+        })
         .await?;
     Ok(One(UserView::from(user)))
 }
@@ -216,7 +224,11 @@ pub(crate) async fn delete(
     IfMatch(expected): IfMatch,
 ) -> Result<Deleted, Problem> {
     let user = access
-        .write((), move |tx, ()| async move { Ok(tx.users().delete(id, expected).await?) })
+        .write(access.giver(), move |tx, giver| async move {
+            let user = tx.users().delete(id, expected).await?;
+            giver.may_give(user.role)?;
+            Ok(user)
+        })
         .await?;
     Ok(Deleted::at("User", user.stamps.version))
 }
@@ -228,8 +240,10 @@ pub(crate) async fn restore(
     key: Key,
 ) -> Result<Once<One<UserView>>, Problem> {
     access
-        .once(key, (), move |tx, ()| async move {
-            Ok(One(UserView::from(tx.users().restore(id, expected).await?)))
+        .once(key, access.giver(), move |tx, giver| async move {
+            let user = tx.users().restore(id, expected).await?;
+            giver.may_give(user.role)?;
+            Ok(One(UserView::from(user)))
         })
         .await
 }

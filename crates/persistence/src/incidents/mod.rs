@@ -1,16 +1,14 @@
 //! Incidents of a team.
 
+mod search;
 mod write;
 
 use brownie_domain::{
     Description, Document, IncidentId, IncidentStatus, IncidentTitle, OrganizationId, Page,
-    PageRequest, Position, Priority, Progress, SearchText, Severity, SourceName, Tags, TeamId,
-    Timestamp, UserId,
+    PageRequest, Position, Priority, Progress, Search, SearchText, Severity, SourceName, Tags,
+    TeamId, Timestamp, UserId,
 };
-use sea_orm::{
-    ColumnTrait, Condition, QueryFilter,
-    sea_query::{Expr, extension::postgres::PgExpr},
-};
+use sea_orm::{ColumnTrait, Condition, QueryFilter};
 
 pub use write::{Created, CreatedId, IncidentPatch, NewIncident};
 
@@ -65,31 +63,17 @@ pub struct IncidentFilter {
     /// A part of title or description, in any case.
     pub text: Option<SearchText>,
     /// Words that title and description have, as a search engine reads them: all of them, unless
-    /// said otherwise with `or`, `-` and quotes (PostgreSQL manual, section 12.3.2).
+    /// said otherwise with `or`, `-` and quotes.
     pub words: Option<SearchText>,
 }
 
 impl IncidentFilter {
     fn condition(self) -> Condition {
-        let Self { status, priority, since, text, words } = self;
-        let text = text.map(|text| {
-            // What is typed is looked for as it is: % and _ mean nothing special.
-            let escaped =
-                text.as_str().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-            let pattern = format!("%{escaped}%");
-            Condition::any()
-                .add(Expr::col(incidents::Column::Title).ilike(pattern.clone()))
-                .add(Expr::col(incidents::Column::Description).ilike(pattern))
-        });
+        let Self { status, priority, since, .. } = self;
         Condition::all()
             .add_option(status.map(|status| incidents::Column::Status.eq(status.as_str())))
             .add_option(priority.map(|priority| incidents::Column::Priority.eq(priority.as_str())))
             .add_option(since.map(|since| incidents::Column::CreatedAt.gte(since)))
-            .add_option(text)
-            .add_option(words.map(|words| {
-                let query = "search @@ websearch_to_tsquery('simple', $1)";
-                Expr::cust_with_values(query, [words.as_str()])
-            }))
     }
 }
 
@@ -115,7 +99,8 @@ impl<Mode> Incidents<'_, Mode> {
         self.scope.get::<incidents::Entity>(id.as_uuid()).await?.try_into()
     }
 
-    /// Returns the incidents of a team that match, newest first.
+    /// Returns the incidents of a team that match, newest first. Where texts are looked for, a page may end
+    /// before it is full, because of the time that it may take; it says where to go on.
     ///
     /// # Errors
     /// When the database cannot answer.
@@ -125,6 +110,9 @@ impl<Mode> Incidents<'_, Mode> {
         filter: IncidentFilter,
         page: PageRequest,
     ) -> Result<Page<Incident>> {
+        if let Some(search) = Search::new(filter.words.as_ref(), filter.text.as_ref()) {
+            return self.search(team_id, filter, search, page).await;
+        }
         let select = self
             .scope
             .select::<incidents::Entity>()

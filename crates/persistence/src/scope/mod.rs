@@ -16,6 +16,8 @@ mod write;
 
 use std::{marker::PhantomData, sync::Arc};
 
+pub(crate) use read::newest_first;
+
 use brownie_domain::{Clock, IdSource, OrganizationId, Timestamp};
 use sea_orm::{EntityTrait, Statement, sea_query::Expr};
 use tokio_postgres::Row;

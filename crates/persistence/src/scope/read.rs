@@ -45,18 +45,12 @@ impl<Mode> OrgScope<Mode> {
     /// Returns a page of a selection, newest first by `at`, then by id.
     pub(crate) async fn page<E: TenantEntity>(
         &self,
-        mut select: Select<E>,
+        select: Select<E>,
         at: E::Column,
         request: PageRequest,
         position: impl Fn(&E::Model) -> Position,
     ) -> Result<Page<E::Model>> {
-        if let Some(after) = request.after() {
-            // One comparison of rows, which an index on (…, at, id) answers in one descent.
-            let here = Expr::tuple([Expr::col(at), Expr::col(E::ID)]);
-            let there = Expr::tuple([Expr::val(after.at), Expr::val(after.id)]);
-            select = select.filter(here.lt(there));
-        }
-        let select = select.order_by_desc(at).order_by_desc(E::ID).limit(request.limit() + 1);
+        let select = newest_first(select, at, request.after()).limit(request.limit() + 1);
         Ok(Page::from_rows(self.all::<E>(select).await?, request, position))
     }
 
@@ -77,4 +71,19 @@ impl<Mode> OrgScope<Mode> {
         let row = self.one(self.select_deleted::<E>().filter(E::ID.eq(id))).await?;
         row.ok_or(Error::NotFound { resource: E::RESOURCE })
     }
+}
+
+/// Sorts a selection as pages are, from `after` on.
+pub(crate) fn newest_first<E: TenantEntity>(
+    mut select: Select<E>,
+    at: E::Column,
+    after: Option<Position>,
+) -> Select<E> {
+    if let Some(after) = after {
+        // One comparison of rows, which an index on (…, at, id) answers in one descent.
+        let here = Expr::tuple([Expr::col(at), Expr::col(E::ID)]);
+        let there = Expr::tuple([Expr::val(after.at), Expr::val(after.id)]);
+        select = select.filter(here.lt(there));
+    }
+    select.order_by_desc(at).order_by_desc(E::ID)
 }

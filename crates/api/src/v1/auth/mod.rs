@@ -51,7 +51,7 @@ const NOWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 pub(crate) struct LogInBody {
     email: EmailAddress,
     password: Password,
-    /// The slug of an organization, for whoever has accounts in several.
+    /// The slug of an organization. Without it, the mailbox must be known to one organization only.
     #[serde(default)]
     organization: Option<Slug>,
 }
@@ -102,6 +102,13 @@ pub(crate) async fn log_in(
     outcome.map(Plain)
 }
 
+/// What tries are counted by: the mailbox and the organization, as they were named. Another organization's
+/// account of the same mailbox is another door, and who comes in by one has not come in by the other.
+fn door(email: &EmailAddress, organization: Option<&Slug>) -> String {
+    // Neither has a space in it.
+    format!("{email} {}", organization.map(Slug::as_str).unwrap_or_default())
+}
+
 async fn by_password(
     deps: &Deps,
     request: &HttpRequest,
@@ -109,22 +116,24 @@ async fn by_password(
 ) -> Result<TokenView, Problem> {
     let LogInBody { email, password, organization } = body;
     let address = address_of(deps, request);
-    let attempt =
-        deps.throttle.attempt(email.as_str(), address).await.map_err(Problem::too_many)?;
+    let door = door(&email, organization.as_ref());
+    let attempt = deps.throttle.attempt(&door, address).await.map_err(Problem::too_many)?;
     let ctx = SystemContext::for_visitor(request_id(request));
     let accounts = deps.store.system(&ctx).accounts(&email, organization.as_ref()).await?;
-    let hashes = accounts.iter().map(|account| PasswordHash::from_stored(&account.password_hash));
-    let verified = deps.passwords.verify_each(password.clone(), hashes.collect()).await?;
-    let mut open = accounts.iter().zip(verified).filter(|(_, verified)| verified.ok);
-    let Some((account, verified)) = open.next() else {
-        for Account { org_id, user_id, .. } in &accounts {
+    // A mailbox that several organizations know opens nothing by itself: which of them a password fits is
+    // nobody's to find out, and anybody may found an organization with anybody's mailbox.
+    let account = match &accounts[..] {
+        [account] => Some(account),
+        _ => None,
+    };
+    let stored = account.map(|account| PasswordHash::from_stored(&account.password_hash));
+    let verified = deps.passwords.verify_account(password.clone(), stored).await?;
+    let (Some(account), Some(verified)) = (account, verified.filter(|verified| verified.ok)) else {
+        if let Some(Account { org_id, user_id, .. }) = account {
             tracing::warn!(target: SECURITY, event = "wrong_password", %org_id, %user_id, client_ip = %address, "a log-in failed");
         }
         return Err(Problem::new(Code::WrongCredentials));
     };
-    if open.next().is_some() {
-        return Err(Problem::new(Code::OrganizationNeeded));
-    }
     attempt.succeeded().await;
     let (who, shown) = ((account.org_id, account.user_id), account.password_hash.clone());
     let token = tokens::begin(deps, request, who, Some(shown)).await?;

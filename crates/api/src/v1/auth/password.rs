@@ -85,6 +85,11 @@ pub(crate) async fn revoke_sessions(
     access: Org<perm::UsersWrite>,
     Path(id): Path<UserId>,
 ) -> Result<Plain<Message>, Problem> {
-    access.write((), move |tx, ()| async move { Ok(tx.end_all_sessions(id).await?) }).await?;
+    access
+        .write(access.giver(), move |tx, giver| async move {
+            giver.may_give(tx.users().get(id).await?.role)?;
+            Ok(tx.end_all_sessions(id).await?)
+        })
+        .await?;
     Ok(Plain(Message::new("All sessions ended")))
 }

@@ -1,0 +1,140 @@
+//! The search in the texts of a team's incidents: rows are read in the order of the list, a few at a time,
+//! and judged here. Each batch is a statement of its own, which gives its connection back in between.
+
+use std::{
+    num::NonZero,
+    sync::{Arc, LazyLock},
+    thread::available_parallelism,
+    time::{Duration, Instant},
+};
+
+use brownie_domain::{Page, PageRequest, Position, Search, TeamId};
+use sea_orm::{ColumnTrait, DbBackend, QueryFilter, QuerySelect, QueryTrait};
+use tokio::{sync::Semaphore, task::spawn_blocking};
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::{Incident, IncidentFilter, Incidents};
+use crate::{Error, Result, entity::incidents, scope::newest_first};
+
+/// How long a search reads on. Its page ends then, with a cursor.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How many rows the first batch has, and the most that any has.
+const ROWS: (u64, u64) = (8, 1_024);
+/// How much text a batch should have, in bytes.
+const TEXT: u64 = 256 << 10;
+
+/// Half of the processors judge texts, whoever searches, so that the other requests have the rest.
+static JUDGES: LazyLock<Semaphore> =
+    LazyLock::new(|| Semaphore::new(available_parallelism().map_or(1, NonZero::get).div_ceil(2)));
+
+/// What was found in a batch.
+struct Judged {
+    found: Vec<Position>,
+    /// The last row that was looked at; none when there was none.
+    last: Option<Position>,
+    /// How many rows the next batch should have.
+    next: u64,
+}
+
+impl<Mode> Incidents<'_, Mode> {
+    pub(super) async fn search(
+        &self,
+        team_id: TeamId,
+        filter: IncidentFilter,
+        search: Search,
+        page: PageRequest,
+    ) -> Result<Page<Incident>> {
+        let began = Instant::now();
+        let wanted = usize::try_from(page.limit()).unwrap_or(usize::MAX);
+        let judge = Arc::new((filter, search));
+        let (mut found, mut after, mut size) = (Vec::new(), page.after(), ROWS.0);
+        // One more than wanted tells whether there is another page.
+        let next = loop {
+            let rows = self.texts(team_id, &judge.0, after, size).await?;
+            let is_last = u64::try_from(rows.len()).is_ok_and(|read| read < size);
+            let Ok(_permit) = JUDGES.acquire().await else { return Err(Error::UnitOver) };
+            let judged = Self::judge(rows, Arc::clone(&judge)).await?;
+            found.extend(judged.found);
+            (after, size) = (judged.last.or(after), judged.next);
+            if found.len() > wanted {
+                found.truncate(wanted);
+                break found.last().copied();
+            }
+            if is_last {
+                break None;
+            }
+            if began.elapsed() > PATIENCE {
+                break after;
+            }
+        };
+        Ok(Page { items: self.whole(&found).await?, next })
+    }
+
+    /// Returns the next rows of the list, as much of them as is judged.
+    async fn texts(
+        &self,
+        team_id: TeamId,
+        filter: &IncidentFilter,
+        after: Option<Position>,
+        size: u64,
+    ) -> Result<Vec<Row>> {
+        use incidents::Column::{CreatedAt, Description, Id, Priority, Status, Title};
+        let select = self
+            .scope
+            .select::<incidents::Entity>()
+            .select_only()
+            .columns([Id, CreatedAt, Status, Priority, Title, Description])
+            .filter(incidents::Column::TeamId.eq(team_id.as_uuid()))
+            // The rest of the filter has no index: a batch would not end before it is full.
+            .filter(
+                IncidentFilter { since: filter.since, ..IncidentFilter::default() }.condition(),
+            );
+        let select = newest_first(select, CreatedAt, after).limit(size);
+        self.scope.rows(select.build(DbBackend::Postgres)).await
+    }
+
+    /// Judges rows on a thread where nobody waits.
+    async fn judge(rows: Vec<Row>, judge: Arc<(IncidentFilter, Search)>) -> Result<Judged> {
+        let work = move || {
+            let (filter, search) = &*judge;
+            let mut judged = Judged { found: Vec::new(), last: None, next: ROWS.1 };
+            let mut bytes = 0;
+            for row in &rows {
+                let at = Position { at: row.try_get("created_at")?, id: row.try_get("id")? };
+                let title: &str = row.try_get("title")?;
+                let description =
+                    row.try_get::<_, Option<&str>>("description")?.unwrap_or_default();
+                let (status, priority): (&str, &str) =
+                    (row.try_get("status")?, row.try_get("priority")?);
+                bytes += title.len() + description.len();
+                judged.last = Some(at);
+                if filter.status.is_none_or(|wanted| wanted.as_str() == status)
+                    && filter.priority.is_none_or(|wanted| wanted.as_str() == priority)
+                    && search.finds(&[title, description])
+                {
+                    judged.found.push(at);
+                }
+            }
+            if let Some(each) = bytes.checked_div(rows.len()) {
+                let fits = TEXT / u64::try_from(each).unwrap_or(u64::MAX).max(1);
+                judged.next = fits.clamp(ROWS.0, ROWS.1);
+            }
+            Ok(judged)
+        };
+        spawn_blocking(work).await.map_err(|error| Error::Database(Box::new(error)))?
+    }
+
+    /// Returns the incidents at these positions, in the order of the list. One that was deleted meanwhile is
+    /// left out.
+    async fn whole(&self, found: &[Position]) -> Result<Vec<Incident>> {
+        if found.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<Uuid> = found.iter().map(|position| position.id).collect();
+        let select =
+            self.scope.select::<incidents::Entity>().filter(incidents::Column::Id.is_in(ids));
+        let select = newest_first(select, incidents::Column::CreatedAt, None);
+        self.scope.all(select).await?.into_iter().map(Incident::try_from).collect()
+    }
+}
