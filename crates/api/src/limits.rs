@@ -2,7 +2,7 @@
 //! shown who it is. Answers say what is left (draft-ietf-httpapi-ratelimit-headers).
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     time::Duration,
 };
 
@@ -94,8 +94,13 @@ fn key_of(request: &HttpRequest, deps: &Deps) -> Option<(Key, Rule)> {
     }
 }
 
+/// Somebody whom a proxy that we believe did not name, or not so that it can be read. All of them count as one,
+/// and not as the proxy, nor as nobody.
+pub(crate) const UNKNOWN: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
 /// Returns who is at the other end: the peer, or, if that is a proxy we believe, whom it names. Of
-/// several names the last that is no such proxy: those before it are whatever the client said.
+/// several names the last that is no such proxy: those before it are whatever the client said, and need not be
+/// text (RFC 9110 section 5.5).
 pub(crate) fn address_of(request: &HttpRequest, proxies: &[IpNet]) -> Option<IpAddr> {
     // A socket for both families shows IPv4 as ::ffff:a.b.c.d.
     let peer = request.peer_addr()?.ip().to_canonical();
@@ -104,12 +109,15 @@ pub(crate) fn address_of(request: &HttpRequest, proxies: &[IpNet]) -> Option<IpA
         return Some(peer);
     }
     let named = request.headers().get_all(FORWARDED_FOR);
-    let named: Vec<&str> = named.filter_map(|value| value.to_str().ok()).collect();
-    let named = named.iter().flat_map(|line| line.split(','));
+    let named: Vec<&[u8]> = named
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|name| !name.is_empty())
+        .collect();
     let mut client = peer;
-    for name in named.rev() {
-        let Some(address) = named_address(name.trim()) else { break };
-        client = address;
+    for name in named.into_iter().rev() {
+        client = std::str::from_utf8(name).ok().and_then(named_address).unwrap_or(UNKNOWN);
+        let address = client;
         if !is_proxy(address) {
             break;
         }
@@ -117,8 +125,10 @@ pub(crate) fn address_of(request: &HttpRequest, proxies: &[IpNet]) -> Option<IpA
     Some(client)
 }
 
-/// Reads an address, with or without a port.
+/// Reads an address, with or without a port or brackets.
 fn named_address(name: &str) -> Option<IpAddr> {
+    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+    let name = bare.unwrap_or(name);
     let with_port = || name.parse::<SocketAddr>().map(|address| address.ip());
     name.parse::<IpAddr>().or_else(|_| with_port()).ok().map(|address| address.to_canonical())
 }
@@ -155,10 +165,32 @@ mod tests {
         assert_eq!(address("10.0.0.1", &["198.51.100.1"]), "198.51.100.1");
         assert_eq!(address("10.0.0.1", &["1.1.1.1, 198.51.100.1, 10.0.0.2"]), "198.51.100.1");
         assert_eq!(address("10.0.0.1", &["1.1.1.1", "198.51.100.1"]), "198.51.100.1");
-        assert_eq!(address("10.0.0.1", &["nonsense"]), "10.0.0.1");
+        assert_eq!(address("10.0.0.1", &["198.51.100.1, 10.0.0.2", ""]), "198.51.100.1");
+        assert_eq!(address("10.0.0.1", &["[2001:db8::1]"]), "2001:db8::1");
         assert_eq!(address("10.0.0.1", &["198.51.100.1:5678"]), "198.51.100.1");
         assert_eq!(address("10.0.0.1", &["[2001:db8::1]:443"]), "2001:db8::1");
         assert_eq!(address("[::ffff:10.0.0.1]", &["198.51.100.1"]), "198.51.100.1");
         assert_eq!(address("10.0.0.1", &[]), "10.0.0.1");
+    }
+
+    /// FAULTS M-05: what a client writes before what the proxy appends hides nobody, whatever octets it has; and
+    /// what the proxy itself could not name is nobody in particular.
+    #[test]
+    fn m05_no_octet_hides_an_address() {
+        for before in
+            [&b"\xff"[..], b"\x80\x81", b"unknown", b"a\tb", b"\xc3\xa4", b"\"", b",,", b""]
+        {
+            let value = [before, b", 198.51.100.1"].concat();
+            let value = HeaderValue::from_bytes(&value).unwrap();
+            let request = TestRequest::default()
+                .peer_addr("10.0.0.1:1234".parse().unwrap())
+                .append_header((FORWARDED_FOR, value))
+                .to_http_request();
+            let found = address_of(&request, &["10.0.0.0/8".parse().unwrap()]);
+            assert_eq!(found.unwrap().to_string(), "198.51.100.1", "{before:?}");
+        }
+        for unknown in ["unknown", "_hidden", "198.51.100.1, nonsense", "nonsense, 10.0.0.2"] {
+            assert_eq!(address("10.0.0.1", &[unknown]), "0.0.0.0", "{unknown}");
+        }
     }
 }

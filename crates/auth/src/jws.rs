@@ -23,8 +23,10 @@ pub(crate) struct OwnHeader {
 }
 
 impl<'a> Jws<'a> {
-    /// The longest token that is looked at when it comes with a request.
+    /// The longest token of ours that is looked at.
     pub(crate) const MAX_BYTES: usize = 8 * 1024;
+    /// The longest of an issuer's: those of people who are in many groups name all of them.
+    pub(crate) const MAX_ISSUER_BYTES: usize = 64 * 1024;
 
     /// Takes a token apart, unless it is longer than `max` bytes.
     pub(crate) fn split(token: &'a str, max: usize) -> Option<Self> {

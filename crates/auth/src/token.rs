@@ -67,8 +67,11 @@ pub(crate) const ISSUER: &str = "brownie-metadata";
 const AUDIENCE: &str = "brownie-api";
 const TYPE: &str = "JWT";
 
-/// Two machines' clocks may differ a little (seconds).
-const LEEWAY: i64 = 5;
+/// The clocks of two instances may differ as much as an issuer's and ours (seconds): who has just logged in on
+/// one must not be told by another that it is too early.
+pub(crate) const EARLY: i64 = 30;
+/// And how long after its end a token is still taken.
+const LATE: i64 = 5;
 
 /// What a token carries. All of it must be there, of these types; what else there is, such as a claim
 /// of a later release, is passed over.
@@ -137,7 +140,7 @@ impl Tokens {
     pub fn read(&self, token: &str) -> Result<Claims, InvalidToken> {
         let payload: Payload = self.keys().open(TYPE, token)?;
         let is_ours = payload.iss == ISSUER && payload.aud == AUDIENCE;
-        if !is_ours || !is_in_time(self.clock.now(), payload.nbf, payload.exp, LEEWAY) {
+        if !is_ours || !is_in_time(self.clock.now(), payload.nbf, payload.exp, EARLY, LATE) {
             return Err(InvalidToken);
         }
         Ok(Claims {
@@ -165,8 +168,8 @@ pub(crate) fn end(now: Timestamp, lifetime: Duration) -> i64 {
 }
 
 /// Tells whether it is time between `nbf` and `exp`, the latter excluded (RFC 7519 section 4.1.4),
-/// with `leeway` seconds at both ends.
-pub(crate) fn is_in_time(now: Timestamp, nbf: i64, exp: i64, leeway: i64) -> bool {
+/// or some seconds too early or too late.
+pub(crate) fn is_in_time(now: Timestamp, nbf: i64, exp: i64, early: i64, late: i64) -> bool {
     let now = now.timestamp();
-    nbf <= now.saturating_add(leeway) && now < exp.saturating_add(leeway)
+    nbf <= now.saturating_add(early) && now < exp.saturating_add(late)
 }

@@ -12,6 +12,7 @@ use crate::{
     delays::{Delays, Numbers},
     process::{AttemptKeys, Process},
     rule::Rule,
+    scripts,
 };
 
 /// Stands in for what a script may call, and runs each step's script at that step's time.
@@ -38,6 +39,7 @@ const STAND_IN: &str = r"
             error('unexpected ' .. name)
         end
     end
+    redis.pcall = redis.call
     local scripts = {function(KEYS, ARGV) LIMIT end, function(KEYS, ARGV) ATTEMPT end,
                      function(KEYS, ARGV) SUCCEED end}
     local answers = {}
@@ -50,9 +52,9 @@ const STAND_IN: &str = r"
 /// Returns what Redis answers to the steps, each a script, its keys and its arguments, and a time.
 fn answers_of_redis(connection: &mut Connection, steps: &[Value]) -> Value {
     let program = STAND_IN
-        .replace("LIMIT", include_str!("limit.lua"))
-        .replace("ATTEMPT", include_str!("attempt.lua"))
-        .replace("SUCCEED", include_str!("succeed.lua"));
+        .replace("LIMIT", scripts::LIMIT)
+        .replace("ATTEMPT", scripts::ATTEMPT)
+        .replace("SUCCEED", scripts::SUCCEED);
     let mut eval = cmd("EVAL");
     eval.arg(program).arg(0).arg(Value::from(steps).to_string());
     let answers: String = eval.query(connection).unwrap();

@@ -9,7 +9,7 @@ local now = time[1] * 1000000 + time[2]
 local function look(key, at)
     local free, first, longest = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
     local forgotten, most = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
-    local owed, last = string.match(redis.call('GET', key) or '', '^(%d+) (%d+)$')
+    local owed, last = string.match(ours(key) or '', '^(%d+) (%d+)$')
     owed, last = tonumber(owed or 0), tonumber(last or 0)
     local failures, delay = math.ceil(owed / forgotten), 0
     if failures > free then

@@ -77,6 +77,7 @@ mod look;
 mod process;
 mod redis;
 mod rule;
+mod scripts;
 mod table;
 mod throttle;
 mod turns;

@@ -6,7 +6,7 @@ local now = time[1] * 1000000 + time[2]
 local interval, burst, cost = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local depth = interval * burst
 
-local till = tonumber(redis.call('GET', KEYS[1]) or 0)
+local till = number(KEYS[1])
 local owed = math.min(math.max(till - now, 0), depth)
 local owed_then = owed + interval * cost
 if owed_then > depth then

@@ -8,10 +8,10 @@ local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local earliest, bump = tonumber(ARGV[1]), ARGV[2] == '1'
 
-local found = redis.call('GET', KEYS[1])
-local generation = tonumber(found or 0)
+local found = ours(KEYS[1])
+local generation = tonumber(found or 0) or 0
 if bump or not found or generation < earliest then
     generation = math.max(now, generation + 1, earliest + 1)
     redis.call('SET', KEYS[1], string.format('%.0f', generation), 'PX', ARGV[3])
 end
-return {generation, math.floor(now / 1000), KEYS[2] and redis.call('GET', KEYS[2]) or false}
+return {generation, math.floor(now / 1000), KEYS[2] and ours(KEYS[2]) or false}

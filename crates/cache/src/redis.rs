@@ -25,6 +25,7 @@ use tokio::time::timeout;
 use crate::{
     breaker::{Breaker, Standing, Way},
     rule::Rule,
+    scripts,
 };
 
 /// The most connections. One carries some ten thousand questions a second.
@@ -144,10 +145,10 @@ impl Redis {
             place,
             try_key,
             scripts: Scripts {
-                limit: Script::new(include_str!("limit.lua")),
-                attempt: Script::new(include_str!("attempt.lua")),
-                succeed: Script::new(include_str!("succeed.lua")),
-                read: Script::new(include_str!("read.lua")),
+                limit: Script::new(scripts::LIMIT),
+                attempt: Script::new(scripts::ATTEMPT),
+                succeed: Script::new(scripts::SUCCEED),
+                read: Script::new(scripts::READ),
             },
         })
     }

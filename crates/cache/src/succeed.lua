@@ -3,7 +3,7 @@
 -- there.
 redis.call('DEL', KEYS[1], KEYS[3])
 redis.call('SET', KEYS[4], '1', 'PX', ARGV[2])
-local owed, last = string.match(redis.call('GET', KEYS[2]) or '', '^(%d+) (%d+)$')
+local owed, last = string.match(ours(KEYS[2]) or '', '^(%d+) (%d+)$')
 owed = tonumber(owed or 0) - tonumber(ARGV[1])
 if owed > 0 then
     redis.call('SET', KEYS[2], string.format('%.0f %s', owed, last), 'KEEPTTL')

@@ -84,10 +84,17 @@ fn classify(reported: &DbError) -> Option<Error> {
         (&SqlState::QUERY_CANCELED | &SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT, _) => {
             Error::Timeout
         }
-        // A switchover left this connection on a server that only reads. Another one will do.
-        (&SqlState::READ_ONLY_SQL_TRANSACTION | &SqlState::INVALID_SQL_STATEMENT_NAME, _) => {
-            Error::Unavailable(Some(Box::new(reported.clone())))
-        }
+        // A switchover left this connection on a server that only reads: another one will do. Or the schema was
+        // taken back under a server that runs, which readiness tells; or an object is not ready yet.
+        (
+            &SqlState::READ_ONLY_SQL_TRANSACTION
+            | &SqlState::INVALID_SQL_STATEMENT_NAME
+            | &SqlState::UNDEFINED_TABLE
+            | &SqlState::UNDEFINED_COLUMN
+            | &SqlState::UNDEFINED_FUNCTION
+            | &SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            _,
+        ) => Error::Unavailable(Some(Box::new(reported.clone()))),
         // "cached plan must not change result type": a migration changed a column, and what this
         // connection has prepared no longer fits.
         (&SqlState::FEATURE_NOT_SUPPORTED, _)
@@ -96,10 +103,11 @@ fn classify(reported: &DbError) -> Option<Error> {
             Error::Unavailable(Some(Box::new(reported.clone())))
         }
         _ => match &code.code()[..2] {
-            // Data exceptions: a value that the column cannot hold.
-            "22" => Error::Rejected { constraint: None },
-            // Connection exceptions, insufficient resources, operator intervention.
-            "08" | "53" | "57" => Error::Unavailable(Some(Box::new(reported.clone()))),
+            // Data exceptions: a value that the column cannot hold. Limits of a program (54): one that is too
+            // long or too deep for it.
+            "22" | "54" => Error::Rejected { constraint: None },
+            // Connection exceptions, insufficient resources, operator intervention, the system's own errors.
+            "08" | "53" | "57" | "58" => Error::Unavailable(Some(Box::new(reported.clone()))),
             _ => return None,
         },
     })

@@ -23,7 +23,7 @@ DEVIATIONS = {
     "duplicate": "What exists already is 409, not 400 (or 500); detail still says 'already exists'.",
     "editor": "The role editor is taken, and means member; the original refused it.",
     "email-free-again": "E-mail and username of a deleted user are free again.",
-    "email-per-organization": "E-mail and username are unique in an organization; the original's were everywhere.",
+    "email-per-organization": "E-mail and username are unique in an organization, the original's were everywhere; to log in by an e-mail that several know takes the organization's name.",
     "envelope": "Lists of organizations and teams are {items, next_cursor, has_more}, not bare arrays.",
     "etag-taken": "If-Match takes an ETag as it was read, such as \"v1\"; the original knew the bare number only.",
     "founded": "An organization is founded by signing up, whose user is its admin; POST /organizations is 405.",
@@ -87,15 +87,18 @@ def signing_up_and_logging_in():
     says(ask("the same again", "POST /auth/signup", 400, 409, "duplicate", body=body), "already exists")
     other = dict(founder("login2"), organization_name=body["organization_name"])
     says(ask("same organization name", "POST /auth/signup", 500, 409, "duplicate", body=other), "already exists")
+    credentials = {"email": body["email"], "password": body["password"]}
+    token = holds(ask("log in", "POST /auth/login", 200, body=credentials), "Token")
     twin = dict(founder("twin"), email=body["email"], password="another horse")
     ask("same e-mail, new organization", "POST /auth/signup", 400, 201, "email-per-organization", body=twin)
+    ask("log in by it alone", "POST /auth/login", 200, 401, "email-per-organization", body=credentials)
+    named = dict(credentials, organization=me.send("GET /organizations/{org_id}").json()["slug"])
+    ask("log in, the organization named", "POST /auth/login", 200, body=named)
     twin = dict(founder("twin2"), username=body["username"])
     ask("same username, new organization", "POST /auth/signup", 500, 201, "email-per-organization", body=twin)
     short = ask("short password", "POST /auth/signup", 422, body=dict(founder("short"), password="short"))
     differs(short, "invalid-detail", "detail of 422", "list", "str", type(short.json()["detail"]).__name__)
     ask("bad username", "POST /auth/signup", 422, body=dict(founder("short"), username="a b"))
-    credentials = {"email": body["email"], "password": body["password"]}
-    token = holds(ask("log in", "POST /auth/login", 200, body=credentials), "Token")
     check("token_type and expires_in", ("bearer", 3600), (token["token_type"], token["expires_in"]))
     payload = token["access_token"].split(".")[1]
     claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))

@@ -1,22 +1,21 @@
 //! Each provider, by a server that speaks its protocol.
 
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
 
-use brownie_test_servers::{ObjectStore, Protocol, pass_blocking};
+use brownie_test_servers::{ObjectStore, PATIENCE, Protocol, until};
 use serde_json::{Value, json};
 
 use crate::{
     postgres::Postgres,
+    proxy::{Mode, Proxy},
     world::{Worker, filled, inside},
 };
 
 /// Everything that is done with backups, from the first to the removal of the last.
-async fn walk(pg: &Postgres, database: &str, worker: &Worker, tells_uploads: bool) {
+async fn walk(pg: &Postgres, database: &str, worker: &Worker, way: &Way, tells_uploads: bool) {
     let before = inside(pg, database).await;
     assert_eq!(worker.run(&["status"]).status.code(), Some(3), "there is none yet");
-    let begun = Instant::now();
     let made = worker.json(&["backup", "--name", "first"]);
-    let whole = begun.elapsed();
     assert_eq!(made["verified"], true, "{made}");
     let status = worker.json(&["status"]);
     assert_eq!((&status["backups"], &status["encrypted"]), (&json!(1), &json!(true)));
@@ -26,7 +25,7 @@ async fn walk(pg: &Postgres, database: &str, worker: &Worker, tells_uploads: boo
     assert_eq!(inside(pg, "beside").await, before);
 
     // A run that is killed while it uploads leaves objects, and uploads that nobody ends.
-    let found = left_over(worker, whole, tells_uploads);
+    let found = left_over(worker, way, tells_uploads).await;
     assert_eq!(worker.names(), ["first"]);
     let young = worker.json(&["cleanup"]);
     assert_eq!((&young["orphans"], &young["uploads"]), (&json!([]), &json!([])), "{young}");
@@ -53,12 +52,33 @@ async fn walk(pg: &Postgres, database: &str, worker: &Worker, tells_uploads: boo
     assert_eq!((&nothing["orphans"], &nothing["uploads"]), (&json!([]), &json!([])));
 }
 
-/// Kills runs, each after more of the time that a whole one takes, until one has left something, and
-/// returns what.
-fn left_over(worker: &Worker, whole: Duration, tells_uploads: bool) -> Value {
-    for part in 1..=30_u32 {
-        let mut run = worker.spawn(&["backup", "--name", "killed"]);
-        pass_blocking(whole * part / 30, "the moment of the kill");
+/// How a run comes to a stop half-way.
+enum Way {
+    /// After some requests, its store does not answer.
+    Store(Box<Worker>, Proxy),
+    /// Once there is something of it.
+    Directory(PathBuf),
+}
+
+/// Kills runs, each further on than the one before, until one has left something, and returns what.
+async fn left_over(worker: &Worker, way: &Way, tells_uploads: bool) -> Value {
+    for requests in 1..=60 {
+        let arguments = ["backup", "--name", "killed"];
+        let mut run = match way {
+            Way::Store(slow, proxy) => {
+                proxy.set_after(requests, Mode::Stall);
+                let run = slow.spawn(&arguments);
+                proxy.has_begun().await;
+                run
+            }
+            Way::Directory(path) => {
+                let entries = || std::fs::read_dir(path).map_or(0, Iterator::count);
+                let before = entries();
+                let run = worker.spawn(&arguments);
+                until("it has written something", PATIENCE, async || entries() > before).await;
+                run
+            }
+        };
         run.kill().unwrap();
         run.wait().unwrap();
         let found = worker.json(&["cleanup", "--dry-run", "--orphans-older-than", "0m"]);
@@ -75,10 +95,16 @@ async fn provider(protocol: Protocol) {
     let pg = Postgres::alone();
     let database = filled(&pg, 10).await;
     let store = ObjectStore::start(protocol).unwrap();
-    let worker = Worker::on(&pg, &database, &store.variables("nightly"))
-        .with("BACKUP_RETENTION_DAYS", "0")
-        .with("BACKUP_KEEP_LAST", "2");
-    walk(&pg, &database, &worker, protocol != Protocol::Azure).await;
+    let proxy = Proxy::to(store.port()).await;
+    let on = |variables: Vec<_>| {
+        Worker::on(&pg, &database, &variables)
+            .with("BACKUP_RETENTION_DAYS", "0")
+            .with("BACKUP_KEEP_LAST", "2")
+    };
+    let worker = on(store.variables("nightly"));
+    let slow = on(store.variables_via(proxy.port, "nightly"));
+    let way = Way::Store(Box::new(slow), proxy);
+    walk(&pg, &database, &worker, &way, protocol != Protocol::Azure).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,5 +129,6 @@ async fn a_directory_keeps_backups() {
     let worker = Worker::local(&pg, &database)
         .with("BACKUP_RETENTION_DAYS", "0")
         .with("BACKUP_KEEP_LAST", "2");
-    walk(&pg, &database, &worker, false).await;
+    let way = Way::Directory(worker.directory());
+    walk(&pg, &database, &worker, &way, false).await;
 }

@@ -40,10 +40,10 @@ pub(super) struct IssuerClaims {
     aud: Audience,
     #[serde(default)]
     azp: Option<String>,
-    exp: i64,
-    iat: i64,
+    exp: Seconds,
+    iat: Seconds,
     #[serde(default)]
-    nbf: Option<i64>,
+    nbf: Option<Seconds>,
     #[serde(default)]
     nonce: Option<String>,
     #[serde(default)]
@@ -54,6 +54,25 @@ pub(super) struct IssuerClaims {
     /// The rest: who somebody is.
     #[serde(flatten)]
     pub(super) profile: Map<String, Value>,
+}
+
+/// A `NumericDate` (RFC 7519 section 2), which may have a fraction; the second that it is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "f64")]
+struct Seconds(i64);
+
+impl TryFrom<f64> for Seconds {
+    type Error = &'static str;
+
+    fn try_from(date: f64) -> Result<Self, Self::Error> {
+        // Whole numbers beyond are not told apart, and are no date of this world.
+        const LATEST: f64 = 9_007_199_254_740_992.0;
+        if !(-LATEST..=LATEST).contains(&date) {
+            return Err("must be a time in seconds");
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "it is a whole number below 2^53")]
+        Ok(Self(date.floor() as i64))
+    }
 }
 
 #[derive(Deserialize)]
@@ -123,7 +142,7 @@ pub(super) async fn open(
     }
     let key = provider.key(header.kid.as_deref()).await?;
     let key = key.ok_or(Unproven::Bad("names a key that the issuer does not have"))?;
-    if key.algorithm != algorithm {
+    if !key.is_for(algorithm) {
         return Err(Unproven::Bad("uses a key for what it is not for"));
     }
     let claims: IssuerClaims = jws
@@ -133,7 +152,7 @@ pub(super) async fn open(
         return Err(Unproven::Bad("is of another issuer"));
     }
     let begins = claims.nbf.unwrap_or(claims.iat).max(claims.iat);
-    if !is_in_time(now, begins, claims.exp, LEEWAY) {
+    if !is_in_time(now, begins.0, claims.exp.0, LEEWAY, LEEWAY) {
         return Err(Unproven::Bad("is too early or too late"));
     }
     if claims.sub.is_empty() || claims.sub.len() > MAX_SUBJECT {
@@ -207,6 +226,23 @@ fn half_hash(algorithm: Algorithm, token: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_date_may_have_a_fraction() {
+        for (text, seconds) in [
+            ("1796052939", Some(1_796_052_939)),
+            ("1796052939.0", Some(1_796_052_939)),
+            ("1796052939.5", Some(1_796_052_939)),
+            ("1.796052939e9", Some(1_796_052_939)),
+            ("-0.5", Some(-1)),
+            ("1e300", None),
+            ("\"1796052939\"", None),
+            ("null", None),
+        ] {
+            let read = serde_json::from_str::<Seconds>(text).ok().map(|read| read.0);
+            assert_eq!(read, seconds, "{text}");
+        }
+    }
 
     /// The example of OpenID Connect Core 1.0 appendix A.3 and A.4.
     #[test]

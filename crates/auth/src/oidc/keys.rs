@@ -6,11 +6,23 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// A key of an issuer, and the one algorithm that it verifies.
+/// A key of an issuer, and what it verifies.
 pub(super) struct IssuerKey {
     kid: Option<String>,
-    pub(super) algorithm: Algorithm,
+    /// The algorithm that it names, or the usual one of its kind.
+    algorithm: Algorithm,
+    is_named: bool,
     pub(super) key: DecodingKey,
+}
+
+impl IssuerKey {
+    /// Tells whether tokens by this algorithm are verified with it. An RSA key that names none is for all of RSA
+    /// (`alg` is optional, RFC 7517 section 4.4); an elliptic curve has one algorithm.
+    pub(super) fn is_for(&self, algorithm: Algorithm) -> bool {
+        let is_rsa = self.algorithm == Algorithm::RS256;
+        self.algorithm == algorithm
+            || (is_rsa && !self.is_named && self.algorithm.family() == algorithm.family())
+    }
 }
 
 /// The keys of an issuer, as far as they can be used.
@@ -106,6 +118,7 @@ impl Jwk {
             }
             _ => return None,
         };
+        let is_named = self.alg.is_some();
         let algorithm = match self.alg {
             Some(name) => asymmetric(&name)?,
             None => usual,
@@ -114,7 +127,7 @@ impl Jwk {
             Algorithm::RS256 => algorithm.family() == usual.family(),
             _ => algorithm == usual,
         };
-        fits.then_some(IssuerKey { kid: self.kid, algorithm, key })
+        fits.then_some(IssuerKey { kid: self.kid, algorithm, is_named, key })
     }
 }
 
@@ -127,6 +140,25 @@ mod tests {
     fn find(jwk: Value) -> Option<Algorithm> {
         let keys = IssuerKeys::of(Document { keys: vec![jwk] });
         keys.find(Some("1")).map(|key| key.algorithm)
+    }
+
+    /// FAULTS M-10.
+    #[test]
+    fn m10_an_rsa_key_that_names_no_algorithm_is_for_all_of_rsa() {
+        let all = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"];
+        let verified = |jwk: Value| {
+            let keys = IssuerKeys::of(Document { keys: vec![jwk] });
+            let key = keys.find(Some("1")).unwrap();
+            let is_for =
+                |name: &&str| asymmetric(name).is_some_and(|algorithm| key.is_for(algorithm));
+            all.into_iter().filter(is_for).collect::<Vec<_>>()
+        };
+        let rsa = json!({"kid": "1", "kty": "RSA", "n": "AQAB", "e": "AQAB"});
+        assert_eq!(verified(rsa), all[..6]);
+        let named = json!({"kid": "1", "kty": "RSA", "n": "AQAB", "e": "AQAB", "alg": "RS256"});
+        assert_eq!(verified(named), ["RS256"]);
+        let curve = json!({"kid": "1", "kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"});
+        assert_eq!(verified(curve), ["ES256"]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::{
     Error, InvalidToken, Tokens, random,
-    token::{ISSUER, end, is_in_time},
+    token::{EARLY, ISSUER, end, is_in_time},
 };
 
 /// A log-in that was begun. Send the browser to `url`, and have it keep `cookie`.
@@ -102,7 +102,7 @@ pub(super) fn recall(
 ) -> Result<Remembered, InvalidToken> {
     let remembered: Remembered = tokens.keys().open(TYPE, cookie)?;
     let is_ours = remembered.iss == ISSUER && remembered.aud == AUDIENCE;
-    let is_in_time = is_in_time(tokens.now(), remembered.iat, remembered.exp, 0);
+    let is_in_time = is_in_time(tokens.now(), remembered.iat, remembered.exp, EARLY, 0);
     let (ours, theirs) = (remembered.state.as_bytes(), state.as_bytes());
     let is_same = ours.len() == theirs.len() && memcmp::eq(ours, theirs);
     (is_ours && is_in_time && is_same).then_some(remembered).ok_or(InvalidToken)

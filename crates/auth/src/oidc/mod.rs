@@ -115,7 +115,7 @@ impl Oidc {
     pub async fn identify(&self, bearer: &str) -> Result<Identity, OidcError> {
         let settings = &self.settings;
         let claims = self
-            .open(bearer, Jws::MAX_BYTES, |signed| signed.check_bearer(settings))
+            .open(bearer, Jws::MAX_ISSUER_BYTES, |signed| signed.check_bearer(settings))
             .await
             .map_err(|unproven| match unproven {
                 Unproven::Issuer(fault) => fault.into(),

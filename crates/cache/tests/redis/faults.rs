@@ -288,3 +288,35 @@ async fn what_is_cut_short_confuses_nobody() {
     }
     assert!(cache.standing().healthy, "{:?}", cache.standing());
 }
+
+/// FAULTS M-12: what others stored under our keys is removed when it is met, and is no outage.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn m12_what_is_not_ours_is_no_outage() {
+    let redis = Redis::start().unwrap();
+    let cache = cache_with(&[("REDIS_URL", &redis.url()), ("REDIS_TIMEOUT_MS", "10000")]);
+    let rule = Rule::per(3, Duration::from_mins(1));
+    let key = Key::new("requests").address([192, 0, 2, 1].into());
+    assert!(cache.limit(&key, rule, 1).await.allowed);
+    let keys = redis.cli("KEYS *").unwrap();
+    let name = keys.lines().find(|line| line.contains("requests")).unwrap().to_owned();
+    for spoil in [
+        format!("RPUSH {name} x"),
+        format!("SADD {name} x"),
+        format!("HSET {name} a b"),
+        format!("SET {name} hello"),
+        format!("SET {name} nan"),
+        format!("SET {name} inf"),
+        format!("SET {name} -inf"),
+        format!("SET {name} \"\""),
+    ] {
+        redis.cli(&format!("DEL {name}")).unwrap();
+        redis.cli(&spoil).unwrap();
+        for asked in 1..=4 {
+            let decision = cache.limit(&key, rule, 1).await;
+            assert_eq!(decision.allowed, asked <= 3, "{spoil}, {asked}");
+            assert!(cache.standing().healthy, "{spoil}: {:?}", cache.standing());
+        }
+        let end: i64 = redis.cli(&format!("PTTL {name}")).unwrap().trim().parse().unwrap();
+        assert!(end > 0, "{spoil} has no end");
+    }
+}

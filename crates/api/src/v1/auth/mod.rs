@@ -4,7 +4,7 @@ pub(crate) mod oidc;
 pub(crate) mod password;
 pub(crate) mod tokens;
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use actix_web::{HttpRequest, web};
 use brownie_auth::{Password, PasswordHash};
@@ -42,9 +42,6 @@ pub(crate) struct SignUpBody {
     team_name: TeamName,
 }
 
-/// For a socket without an address, which TCP does not have.
-const NOWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-
 /// Somebody who comes back.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -58,7 +55,7 @@ pub(crate) struct LogInBody {
 
 /// Returns who is at the other end.
 fn address_of(deps: &Deps, request: &HttpRequest) -> IpAddr {
-    limits::address_of(request, &deps.limits.proxies).unwrap_or(NOWHERE)
+    limits::address_of(request, &deps.limits.proxies).unwrap_or(limits::UNKNOWN)
 }
 
 pub(crate) async fn sign_up(
