@@ -77,7 +77,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("opentelemetry_sdk", &["brownie-logging"]),
     ("tracing-opentelemetry", &["brownie-logging"]),
     ("tracing-subscriber", &["brownie-logging"]),
-    ("rustix", &["brownie-doctor"]),
+    ("rustix", &["brownie-doctor", "brownie-backup-worker", "brownie-standalone"]),
     ("pglite-oxide", &["brownie-standalone"]),
     ("squawk-linter", &["brownie-lint"]),
     ("squawk-syntax", &["brownie-lint"]),

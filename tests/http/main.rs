@@ -19,6 +19,7 @@ mod keys;
 mod limits;
 mod permissions;
 mod plans;
+mod probes;
 mod repeat;
 mod resources;
 mod texts;

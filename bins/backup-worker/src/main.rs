@@ -20,6 +20,7 @@ use brownie_config::{BackupSettings, CertSettings, DatabaseSettings, LogSettings
 use brownie_domain::SystemClock;
 use brownie_logging::Options;
 use clap::Parser;
+use rustix::fs::Mode;
 
 use commands::{Command, Worker};
 use way::Way;
@@ -42,6 +43,8 @@ struct Args {
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    // Backups hold every organization's rows: what this program makes is for its user alone.
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let args = Args::parse();
     if let Command::Doctor(doctor) = args.command {
         doctor.run(args.json).await;

@@ -21,6 +21,7 @@ use brownie_metrics::Exporter;
 use brownie_migration::{Database, LEDGER, Standing, apply};
 use brownie_persistence::{PoolOptions, Store};
 use clap::{Parser, Subcommand};
+use rustix::fs::Mode;
 use tokio::time::Instant;
 
 use backups::Backups;
@@ -51,6 +52,8 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    // The data directory holds hashes of passwords: what this program makes is for its user alone.
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let args = Args::parse();
     let mut reader = Reader::from_process();
     let settings = Settings::read(&mut reader, false);

@@ -1,4 +1,5 @@
-//! The service as a whole: two listeners, one for the API and one for the metrics alone.
+//! The service as a whole: two listeners, one for the API, and one for metrics and probes, which answers while
+//! the API's is full.
 
 use std::{
     fmt, io,
@@ -30,7 +31,7 @@ use crate::{
 pub struct Listen {
     /// The API's socket.
     pub api: TcpListener,
-    /// The socket of `/metrics` alone.
+    /// The socket of `/metrics` and of the probes, apart from the API's.
     pub metrics: TcpListener,
     /// Threads that handle requests; none for as many as there are cores.
     pub workers: Option<usize>,
@@ -180,7 +181,9 @@ impl Service {
             App::new()
                 .app_data(for_metrics.clone())
                 .wrap(from_fn(observe::observe))
+                .route("/livez", web::get().to(health::live))
                 .route("/metrics", web::get().to(health::metrics))
+                .route("/readyz", web::get().to(health::ready))
                 .default_service(web::to(nothing_here))
         })
         .workers(1)

@@ -11,7 +11,11 @@ use openssl::{
     },
 };
 
-use crate::{facts::moment, pem::Chain};
+use crate::{
+    facts::{full_name, moment},
+    fault::Fault,
+    pem::Chain,
+};
 
 /// The authorities that we believe, and their revocation lists.
 #[derive(Clone)]
@@ -70,7 +74,35 @@ impl Authorities {
     }
 }
 
+impl Authorities {
+    /// Returns what would be forgotten of those that are in use. A list only restricts, so one that is gone or
+    /// older opens a door without a word. That of an authority which is believed no longer may go with it.
+    pub(crate) fn forgets(&self, in_use: &Self) -> Option<Fault> {
+        in_use.crls.iter().filter(|crl| in_use.signed(crl) && self.signed(crl)).find_map(|before| {
+            let issuer = before.list.issuer_name();
+            let is_successor = |crl: &&Crl| {
+                crl.list.issuer_name().try_cmp(issuer).is_ok_and(std::cmp::Ordering::is_eq)
+            };
+            let in_use = before.made();
+            match self.crls.iter().filter(is_successor).max_by_key(|crl| crl.made()) {
+                None => {
+                    Some(Fault::CrlMissing { of: before.of.clone(), issuer: full_name(issuer) })
+                }
+                Some(crl) if crl.made() < in_use => {
+                    Some(Fault::CrlOlder { of: crl.of.clone(), made: crl.made(), in_use })
+                }
+                Some(_) => None,
+            }
+        })
+    }
+}
+
 impl Crl {
+    /// Returns when it was made (thisUpdate).
+    pub(crate) fn made(&self) -> Timestamp {
+        moment(self.list.last_update())
+    }
+
     /// Returns when the next list is due, if this one says so.
     pub(crate) fn next_update(&self) -> Option<Timestamp> {
         self.list.next_update().map(moment)

@@ -243,6 +243,28 @@ pub enum Fault {
         /// What our clock shows.
         now: Timestamp,
     },
+    /// A revocation list that is in use and is not there any more.
+    #[error(
+        "{of}, the CRL in use of {issuer:?}, is gone, and what it took back would be good again; put a newer one in its place, or restart to go without"
+    )]
+    CrlMissing {
+        /// Which.
+        of: String,
+        /// Whose it is.
+        issuer: String,
+    },
+    /// A revocation list that is older than the one in use (RFC 5280 section 5.2.3).
+    #[error(
+        "{of} is a CRL of {made}, which is older than the one in use, of {in_use}: what that took back would be good again"
+    )]
+    CrlOlder {
+        /// Which.
+        of: String,
+        /// When it was made.
+        made: Timestamp,
+        /// When the one in use was made.
+        in_use: Timestamp,
+    },
     /// A revocation list of somebody whom we do not know.
     #[error("{of} is a CRL of {issuer:?}, signed by no CA of {ca}")]
     CrlNotSigned {

@@ -149,6 +149,11 @@ impl Rotation {
         let policy = no_less(&self.policy, current);
         let generation = current.generation() + 1;
         let next = made(raw, policy, self.clock.now(), generation).await?;
+        if let (Some(before), Some(after)) = (current.authorities(), next.authorities())
+            && let Some(fault) = after.forgets(before)
+        {
+            return Err(fault.into());
+        }
         self.in_use = digest;
         Ok(Some(next))
     }

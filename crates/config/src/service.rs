@@ -25,7 +25,7 @@ const METRICS_PORT: Variable = Variable {
     aliases: &[],
     default: Some("8001"),
     secret: false,
-    help: "The port that serves /metrics besides the API's; 0 takes a free one.",
+    help: "The port that serves /metrics, /livez and /readyz besides the API's; 0 takes a free one.",
 };
 const METRICS_ENABLED: Variable = Variable {
     name: "METRICS_ENABLED",

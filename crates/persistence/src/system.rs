@@ -212,25 +212,20 @@ impl SystemScope {
     }
 
     /// Returns the names of the migrations that were applied, or an empty list for a database that
-    /// was never migrated. `ledger` is the table that records them.
+    /// was never migrated. `ledger` is the table that records them. Asked on a connection beside the pool, so
+    /// that whoever fills the pool does not make the service look dead.
     ///
     /// # Errors
     /// When the database cannot answer.
     pub async fn applied_migrations(&self, ledger: &str) -> Result<Vec<String>> {
-        let exists = Statement::from_sql_and_values(
-            DbBackend::Postgres,
-            "SELECT to_regclass($1) IS NOT NULL AS answer",
-            [ledger.into()],
-        );
-        let rows = self.store.engine().read_unscoped(exists).await?;
+        let engine = self.store.engine();
+        let name = ledger.replace(['"', '\''], "");
+        let exists = format!("SELECT to_regclass('\"{name}\"') IS NOT NULL AS answer");
+        let rows = engine.read_aside(&exists).await?;
         if !rows.first().map_or(Ok(false), |row| row.try_get("answer"))? {
             return Ok(Vec::new());
         }
-        let names = Statement::from_string(
-            DbBackend::Postgres,
-            format!("SELECT version FROM \"{}\"", ledger.replace('"', "")),
-        );
-        let rows = self.store.engine().read_unscoped(names).await?;
+        let rows = engine.read_aside(&format!("SELECT version FROM \"{name}\"")).await?;
         rows.iter().map(|row| Ok(row.try_get("version")?)).collect()
     }
 

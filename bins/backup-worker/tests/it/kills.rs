@@ -33,9 +33,9 @@ fn kill(worker: &Worker, arguments: &[&str], whole: Duration, moment: u64, dice:
     eprintln!("killed after {delay} of {whole} ms: {arguments:?}");
 }
 
-fn files(directory: &Path) -> Vec<String> {
+pub(crate) fn files(directory: &Path) -> Vec<String> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(directory).unwrap().flatten() {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         if entry.path().is_dir() {
             found.extend(files(&entry.path()));
         } else {

@@ -316,3 +316,38 @@ proptest! {
         prop_assert!(started.is_err());
     }
 }
+
+/// FAULTS M-03: what was taken back does not become good again because a list went away or an older one came.
+#[tokio::test]
+async fn m03_a_revocation_list_in_use_is_not_forgotten() {
+    let (ca, other) = (Ca::new("ca"), Ca::new("other"));
+    let dir = Dir::of(&(ca.pem() + &other.pem()), &ca.client("c"));
+    let revoked = ca.client("gone").certificate;
+    let list = |hours: i64, certificates: &[&X509]| {
+        ca.revoke_since(certificates, TimeDelta::hours(-hours), TimeDelta::days(7))
+    };
+    let of_other = other.revoke(&[], TimeDelta::days(7));
+    dir.put("crl.pem", list(2, &[&revoked]) + &of_other);
+    let keeper = keeper(&dir).await;
+    let bad: [(&str, &dyn Fn()); 4] = [
+        ("which is older than the one in use", &|| dir.put("crl.pem", list(3, &[]) + &of_other)),
+        ("is gone", &|| dir.put("crl.pem", &of_other)),
+        ("is gone", &|| dir.put("crl.pem", list(1, &[&revoked]))),
+        ("is gone", &|| fs::remove_file(dir.file("crl.pem")).unwrap()),
+    ];
+    for (expected, spoil) in bad {
+        spoil();
+        let faults = keeper.reload().await.unwrap_err();
+        assert!(faults.to_string().contains(expected), "{faults}");
+        assert_eq!(keeper.current().generation(), 1);
+    }
+    dir.put("crl.pem", list(1, &[&revoked]) + &of_other);
+    assert_eq!(keeper.reload().await.unwrap().generation(), 2);
+    // The same again, and two of one issuer, of which the newer counts.
+    dir.put("crl.pem", list(5, &[]) + &list(1, &[&revoked]) + &of_other);
+    assert_eq!(keeper.reload().await.unwrap().generation(), 3);
+    // Who is believed no longer takes their list along.
+    dir.put("ca.crt", ca.pem());
+    dir.put("crl.pem", list(1, &[&revoked]));
+    assert_eq!(keeper.reload().await.unwrap().generation(), 4);
+}

@@ -122,9 +122,19 @@ impl Ca {
 
     /// Returns a list that takes these back, and that should be replaced after `ends`.
     pub(crate) fn revoke(&self, certificates: &[&X509], ends: TimeDelta) -> String {
+        let begins = if ends < TimeDelta::zero() { ends * 2 } else { TimeDelta::hours(-1) };
+        self.revoke_since(certificates, begins, ends)
+    }
+
+    /// The same, made at a moment.
+    pub(crate) fn revoke_since(
+        &self,
+        certificates: &[&X509],
+        begins: TimeDelta,
+        ends: TimeDelta,
+    ) -> String {
         let mut builder = X509CrlBuilder::new().unwrap();
         builder.set_issuer_name(self.0.certificate.subject_name()).unwrap();
-        let begins = if ends < TimeDelta::zero() { ends * 2 } else { TimeDelta::hours(-1) };
         builder.set_last_update(&time(begins)).unwrap();
         builder.set_next_update(&time(ends)).unwrap();
         for certificate in certificates {

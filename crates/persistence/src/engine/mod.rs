@@ -10,6 +10,7 @@
 //! connection fell silent, loses it. Why tokio-postgres and not sqlx:
 //! `docs/decisions/0001-the-engine.md`.
 
+mod aside;
 mod connect;
 mod connection;
 mod doubt;
@@ -44,6 +45,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::{Error, PoolOptions, Result};
+use aside::Aside;
 use connection::{Connector, Maker, PING_LIMIT, timeouts};
 use doubt::{Doubt, patiently};
 pub(crate) use lead::Lead;
@@ -64,6 +66,7 @@ pub(crate) struct Engine {
     /// Where there is one connection: who may have it. Units read it, whoever borrows it writes.
     gate: Option<Arc<RwLock<()>>>,
     connector: Arc<Connector>,
+    aside: Aside,
     doubt: Option<Doubt>,
     /// Whether a pooler in transaction mode is in between: then nothing belongs to a session.
     pooled: Arc<AtomicBool>,
@@ -112,6 +115,7 @@ impl Engine {
             gate: options.single_connection.then(Arc::default),
             doubt: (!options.single_connection).then(|| Doubt::new(Arc::clone(&connector))),
             connector,
+            aside: Aside::default(),
             pooled: Arc::default(),
             tasks: TaskTracker::new(),
             runtime,
