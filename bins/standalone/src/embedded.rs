@@ -34,7 +34,14 @@ impl DataDir {
             .mode(0o700)
             .create(path)
             .with_context(|| unusable(path))?;
-        fs::set_permissions(path, Permissions::from_mode(0o700)).with_context(|| unusable(path))?;
+        let is_open = fs::metadata(path).is_ok_and(|known| known.permissions().mode() & 0o077 != 0);
+        if is_open && let Err(error) = fs::set_permissions(path, Permissions::from_mode(0o700)) {
+            // A mounted volume may be somebody else's; what is made in it is ours alone all the same.
+            eprintln!(
+                "{} can be read by others, and cannot be kept from them: {error}",
+                path.display()
+            );
+        }
         let path = path.canonicalize().with_context(|| unusable(path))?;
         let lock = File::create(path.join("lock")).with_context(|| unusable(&path))?;
         match lock.try_lock() {

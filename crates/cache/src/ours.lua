@@ -12,8 +12,8 @@ end
 -- Reads a number; what is none counts as 0.
 local function number(key)
     local found = tonumber(ours(key) or 0) or 0
-    -- NaN is not equal to itself.
-    if found ~= found or found == math.huge then
+    -- NaN is not equal to itself, and times of ours are in microseconds.
+    if found ~= found or found > 1e16 then
         return 0
     end
     return found

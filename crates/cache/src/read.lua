@@ -8,9 +8,8 @@ local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local earliest, bump = tonumber(ARGV[1]), ARGV[2] == '1'
 
-local found = ours(KEYS[1])
-local generation = tonumber(found or 0) or 0
-if bump or not found or generation < earliest then
+local generation = number(KEYS[1])
+if bump or generation == 0 or generation < earliest then
     generation = math.max(now, generation + 1, earliest + 1)
     redis.call('SET', KEYS[1], string.format('%.0f', generation), 'PX', ARGV[3])
 end

@@ -9,6 +9,7 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, sea_query::ExprTrait};
 
 use crate::{
     Error, OrgScope, Resource, Result, TokenHash, Writing,
+    context::Actor,
     entity::{api_keys, teams},
     patch::{Stamps, Stored, stamps},
 };
@@ -99,6 +100,7 @@ impl ApiKeys<'_, Writing> {
     /// [`Error::InvalidReference`] when there is no such team, [`Error::AlreadyExists`] when the
     /// organization has a key of that name.
     pub async fn create(&self, id: ApiKeyId, hash: TokenHash, new: NewApiKey) -> Result<ApiKey> {
+        self.hold_maker(new.role).await?;
         if let Some(team) = new.team_id {
             let held = self.scope.hold::<teams::Entity>(team.as_uuid()).await;
             held.map_err(|error| error.of_reference("team_id"))?;
@@ -113,6 +115,24 @@ impl ApiKeys<'_, Writing> {
             ..Default::default()
         };
         self.scope.insert_as::<api_keys::Entity>(id.as_uuid(), row).await?.try_into()
+    }
+
+    /// Makes sure that whoever makes a key may still do so, and keeps it so until it is made: one that was made at
+    /// the moment in which its maker lost the right would outlive it.
+    async fn hold_maker(&self, role: Role) -> Result<()> {
+        let Actor::User(maker) = self.scope.ctx().actor else { return Ok(()) };
+        let org_id = self.scope.org_id().as_uuid();
+        let organization = "SELECT 1 FROM organizations
+            WHERE id = $1 AND is_active AND deleted_at IS NULL FOR SHARE";
+        if self.scope.run(organization, [org_id.into()]).await?.is_empty() {
+            return Err(Error::NotFound { resource: Resource::Organization });
+        }
+        let user = "SELECT role FROM users
+            WHERE org_id = $1 AND id = $2 AND is_active AND deleted_at IS NULL FOR SHARE";
+        let rows = self.scope.run(user, [org_id.into(), maker.as_uuid().into()]).await?;
+        let gone = || Error::NotFound { resource: Resource::User };
+        let now: String = rows.first().ok_or_else(gone)?.try_get("role")?;
+        if now.parse::<Role>().is_ok_and(|now| now >= role) { Ok(()) } else { Err(gone()) }
     }
 
     /// Gives a key that is still at version `expected` another secret. The one before is good for

@@ -307,6 +307,7 @@ async fn m12_what_is_not_ours_is_no_outage() {
         format!("SET {name} nan"),
         format!("SET {name} inf"),
         format!("SET {name} -inf"),
+        format!("SET {name} 1e300"),
         format!("SET {name} \"\""),
     ] {
         redis.cli(&format!("DEL {name}")).unwrap();

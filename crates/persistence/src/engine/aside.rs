@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
-use deadpool_postgres::ClientWrapper;
+use deadpool::managed::Manager;
 use sea_orm::{DbBackend, Statement};
 use tokio::sync::Mutex;
 use tokio_postgres::Row;
 
-use super::Engine;
+use super::{
+    Engine,
+    connection::{Connection, Maker},
+};
 use crate::Result;
 
-/// The connection, with the generation of certificates it was opened with. Opened when it is first asked.
+/// The connection, as those of the pool are. Opened when it is first asked.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Aside(Arc<Mutex<Option<(ClientWrapper, u64)>>>);
+pub(super) struct Aside(Arc<Mutex<Option<Connection>>>);
 
 impl Engine {
     /// Runs a reading statement of one text for no organization. Where there is one connection alone, on that.
@@ -22,15 +25,13 @@ impl Engine {
         }
         let mut aside = self.aside.0.lock().await;
         // Taken out: a caller that is dropped half-way leaves no connection with an answer under way.
-        let known = aside.take().filter(|(client, generation)| {
-            !client.is_closed() && !self.connector.is_outdated(*generation)
-        });
-        let (client, generation) = match known {
-            Some(known) => known,
-            None => self.connector.connect_now().await?,
+        let connection = match aside.take() {
+            Some(known) if self.connector.reuse(&known).await.is_ok() => known,
+            _ => Maker(Arc::clone(&self.connector)).create().await?,
         };
-        let rows = client.query(sql, &[]).await?;
-        *aside = Some((client, generation));
+        let rows = connection.query(sql, &[]).await?;
+        connection.answered();
+        *aside = Some(connection);
         Ok(rows)
     }
 }

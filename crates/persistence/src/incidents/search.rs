@@ -5,12 +5,16 @@ use std::{
     num::NonZero,
     sync::{Arc, LazyLock},
     thread::available_parallelism,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use brownie_domain::{Page, PageRequest, Position, Search, TeamId};
 use sea_orm::{ColumnTrait, DbBackend, QueryFilter, QuerySelect, QueryTrait};
-use tokio::{sync::Semaphore, task::spawn_blocking};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::spawn_blocking,
+    time::{Instant, timeout_at},
+};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -24,9 +28,11 @@ const ROWS: (u64, u64) = (8, 1_024);
 /// How much text a batch should have, in bytes.
 const TEXT: u64 = 256 << 10;
 
-/// Half of the processors judge texts, whoever searches, so that the other requests have the rest.
-static JUDGES: LazyLock<Semaphore> =
-    LazyLock::new(|| Semaphore::new(available_parallelism().map_or(1, NonZero::get).div_ceil(2)));
+/// As many batches are read and judged at a time, whoever searches: half of the processors, so that other
+/// requests have the rest, and as many batches are in memory.
+static JUDGES: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
+    Arc::new(Semaphore::new(available_parallelism().map_or(1, NonZero::get).div_ceil(2)))
+});
 
 /// What was found in a batch.
 struct Judged {
@@ -45,16 +51,23 @@ impl<Mode> Incidents<'_, Mode> {
         search: Search,
         page: PageRequest,
     ) -> Result<Page<Incident>> {
-        let began = Instant::now();
+        let until = Instant::now() + PATIENCE;
         let wanted = usize::try_from(page.limit()).unwrap_or(usize::MAX);
         let judge = Arc::new((filter, search));
         let (mut found, mut after, mut size) = (Vec::new(), page.after(), ROWS.0);
         // One more than wanted tells whether there is another page.
         let next = loop {
+            let turn = timeout_at(until, Arc::clone(&JUDGES).acquire_owned()).await;
+            let Ok(Ok(permit)) = turn else {
+                // Others search, too. What was looked at so far is a page.
+                if after == page.after() {
+                    return Err(Error::Unavailable(None));
+                }
+                break after;
+            };
             let rows = self.texts(team_id, &judge.0, after, size).await?;
             let is_last = u64::try_from(rows.len()).is_ok_and(|read| read < size);
-            let Ok(_permit) = JUDGES.acquire().await else { return Err(Error::UnitOver) };
-            let judged = Self::judge(rows, Arc::clone(&judge)).await?;
+            let judged = Self::judge(rows, size, Arc::clone(&judge), permit).await?;
             found.extend(judged.found);
             (after, size) = (judged.last.or(after), judged.next);
             if found.len() > wanted {
@@ -64,7 +77,7 @@ impl<Mode> Incidents<'_, Mode> {
             if is_last {
                 break None;
             }
-            if began.elapsed() > PATIENCE {
+            if Instant::now() > until {
                 break after;
             }
         };
@@ -94,9 +107,15 @@ impl<Mode> Incidents<'_, Mode> {
         self.scope.rows(select.build(DbBackend::Postgres)).await
     }
 
-    /// Judges rows on a thread where nobody waits.
-    async fn judge(rows: Vec<Row>, judge: Arc<(IncidentFilter, Search)>) -> Result<Judged> {
+    /// Judges rows on a thread where nobody waits. The permit goes along: who gives up waiting frees no judge.
+    async fn judge(
+        rows: Vec<Row>,
+        size: u64,
+        judge: Arc<(IncidentFilter, Search)>,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Judged> {
         let work = move || {
+            let _permit = permit;
             let (filter, search) = &*judge;
             let mut judged = Judged { found: Vec::new(), last: None, next: ROWS.1 };
             let mut bytes = 0;
@@ -118,7 +137,8 @@ impl<Mode> Incidents<'_, Mode> {
             }
             if let Some(each) = bytes.checked_div(rows.len()) {
                 let fits = TEXT / u64::try_from(each).unwrap_or(u64::MAX).max(1);
-                judged.next = fits.clamp(ROWS.0, ROWS.1);
+                // The rows to come may have longer texts than these.
+                judged.next = fits.clamp(ROWS.0, ROWS.1).min(size * 4);
             }
             Ok(judged)
         };
