@@ -381,6 +381,17 @@ async fn the_originals_service_goes_on_reading_and_writing() {
     let left: i64 = client.query_one("SELECT count(*) FROM incidents", &[]).await.unwrap().get(0);
     assert_eq!(left, 24_000);
 
+    // What let people of an organization in ends with it, though this role sees neither table.
+    let session = "INSERT INTO public.sessions (org_id, id, user_id, created_at, last_used_at, expires_at)
+        SELECT org_id, gen_random_uuid(), id, now(), now(), now() + interval '1 day' FROM public.users";
+    let open =
+        async || number(&database, "SELECT count(*) FROM sessions WHERE revoked_at IS NULL").await;
+    let all = i64::try_from(admin.execute(session, &[]).await.unwrap()).unwrap();
+    let sql = "UPDATE organizations SET is_active = false
+        WHERE id = (SELECT organization_id FROM teams WHERE slug = 'team-2')";
+    assert_eq!(client.execute(sql, &[]).await.unwrap(), 1);
+    assert!((1..all).contains(&open().await), "{} of {all}: those of others go on", open().await);
+
     // The walls of ours stand: a team of another organization is none.
     let foreign = "UPDATE users SET team_id = (SELECT id FROM teams WHERE slug = 'team-2')
         WHERE username = 'user_1'";

@@ -166,3 +166,27 @@ impl Embedded {
         self.server.shutdown().context("the embedded PostgreSQL does not stop")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// FAULTS S2i: what a full disk leaves of a key is no key.
+    #[test]
+    fn s2i_a_short_key_is_refused() {
+        let place = tempfile::tempdir().unwrap();
+        let data = DataDir::open(place.path()).unwrap();
+        let path = place.path().join("jwt.key");
+        for short in ["", "\n", "0123456789abcdef0123456789abcde\n"] {
+            fs::write(&path, short).unwrap();
+            let refused = data.key().unwrap_err().to_string();
+            assert!(refused.contains("fewer than 32 characters"), "{refused}");
+        }
+        fs::remove_file(&path).unwrap();
+        let key = data.key().unwrap();
+        assert!(key.len() >= KEY_LENGTH);
+        assert_eq!(data.key().unwrap(), key, "it is the same from then on");
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&path), mode(place.path())), (0o600, 0o700));
+    }
+}
