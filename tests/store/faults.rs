@@ -267,12 +267,17 @@ async fn a_deadlock_is_resolved_by_doing_one_again() {
     let (one, two) = (make("one").await.unwrap().id, make("two").await.unwrap().id);
     let meet = std::sync::Arc::new(tokio::sync::Barrier::new(2));
     let tries = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
-    let unit = |first: brownie_domain::TeamId, second: brownie_domain::TeamId| {
-        let (meet, tries) = (std::sync::Arc::clone(&meet), std::sync::Arc::clone(&tries));
-        store.write(&org.ctx, move |tx| {
-            let (meet, tries) = (std::sync::Arc::clone(&meet), std::sync::Arc::clone(&tries));
+    let ended = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
+    let unit = async |first: brownie_domain::TeamId, second: brownie_domain::TeamId| {
+        let shared = (meet.clone(), tries.clone(), ended.clone());
+        let outcome = store.write(&org.ctx, move |tx| {
+            let (meet, tries, other) = shared.clone();
             async move {
                 let is_first_try = tries.fetch_add(1, std::sync::atomic::Ordering::SeqCst) < 2;
+                if !is_first_try {
+                    // A version that is read before the other commits would be a conflict, rightly.
+                    other.acquire().await.expect("never closed").forget();
+                }
                 let patch = brownie_persistence::TeamPatch::default;
                 let version = tx.teams().get(first).await?.stamps.version;
                 tx.teams().update(first, version, patch()).await?;
@@ -282,7 +287,10 @@ async fn a_deadlock_is_resolved_by_doing_one_again() {
                 let version = tx.teams().get(second).await?.stamps.version;
                 tx.teams().update(second, version, patch()).await
             }
-        })
+        });
+        let outcome = outcome.await;
+        ended.add_permits(1);
+        outcome
     };
     let (ours, theirs) = tokio::join!(Box::pin(unit(one, two)), Box::pin(unit(two, one)));
     ours.unwrap();
