@@ -195,7 +195,7 @@ async fn an_adoption_that_is_killed_goes_on_and_ends_the_same() {
             .args(&arguments)
             .env("DATABASE_URL", database.admin_url())
             .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
+            .stderr(std::process::Stdio::inherit())
             .spawn()
             .unwrap();
         let look = format!("SELECT {moment}");

@@ -1,10 +1,13 @@
 //! The steps of an adoption, and how far it got.
 
+use std::time::Duration;
+
 use brownie_migration::Database;
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, RuntimeErr, TransactionTrait,
 };
 use serde::Serialize;
+use tokio::time::{Instant, sleep};
 
 use crate::{
     Choices, Error, Report,
@@ -30,6 +33,9 @@ const LOCK: i64 = 0x61_646f_7074;
 /// Times without a zone are read as UTC, and nobody waits long behind us.
 const SETTINGS: &str =
     "SET LOCAL TIME ZONE 'UTC'; SET LOCAL search_path = public; SET LOCAL lock_timeout = '5s'";
+
+/// How long the lock of a run that ended may outlive it.
+const ROLLBACK_LIMIT: Duration = Duration::from_secs(5);
 
 /// What an adoption came to.
 #[derive(Debug, Clone, PartialEq)]
@@ -126,11 +132,16 @@ async fn locked(
 pub(crate) async fn transaction(db: &DatabaseConnection) -> Result<DatabaseTransaction, Error> {
     let transaction = db.begin().await?;
     transaction.execute_unprepared(SETTINGS).await?;
-    if is(&transaction, &format!("pg_try_advisory_xact_lock({LOCK})")).await? {
-        Ok(transaction)
-    } else {
-        Err(Error::Busy)
+    // What a run that was killed had begun is still being rolled back.
+    let deadline = Instant::now() + ROLLBACK_LIMIT;
+    while !is(&transaction, &format!("pg_try_advisory_xact_lock({LOCK})")).await? {
+        if Instant::now() >= deadline {
+            return Err(Error::Busy);
+        }
+        #[expect(clippy::disallowed_methods, reason = "nobody says when a rollback is over")]
+        sleep(Duration::from_millis(100)).await;
     }
+    Ok(transaction)
 }
 
 /// Does a step and records it, in one transaction. One that refuses leaves nothing.
