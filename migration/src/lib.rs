@@ -79,6 +79,7 @@ fn shipped() -> Vec<Source> {
         "m20261122_000027_operations",
         "m20261130_000028_search_without_column",
         "m20261130_000029_organization_access_ends",
+        "m20261130_000030_events_settled",
     ]
 }
 

@@ -14,6 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "brownie-backup-worker",
         &["brownie-backup", "brownie-certs", "brownie-doctor", "brownie-migration"],
     ),
+    ("brownie-bulkhead", &[]),
     ("brownie-cache", &[]),
     ("brownie-certs", &[]),
     ("brownie-config", &[]),
@@ -63,7 +64,8 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Below these there is nothing of ours.
-const LEAVES: &[&str] = &["brownie-config", "brownie-domain", "brownie-logging", "brownie-metrics"];
+const LEAVES: &[&str] =
+    &["brownie-bulkhead", "brownie-config", "brownie-domain", "brownie-logging", "brownie-metrics"];
 
 /// What only one crate may use.
 const ONLY_IN: &[(&str, &[&str])] = &[

@@ -25,8 +25,12 @@ pub use world::{Founded, new_agent_config, new_incident, new_stat, new_team, new
 /// # Panics
 /// When `url` is none.
 pub fn open(url: &str) -> Store {
-    let options =
-        PoolOptions { max_connections: 8, acquire_timeout: PATIENCE, ..PoolOptions::new(url) };
+    let options = PoolOptions {
+        max_connections: 8,
+        acquire_timeout: PATIENCE,
+        read_timeout: PATIENCE,
+        ..PoolOptions::new(url)
+    };
     match Store::new(&options) {
         Ok(store) => store,
         Err(error) => panic!("the store cannot be opened: {error}"),

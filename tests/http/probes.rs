@@ -47,6 +47,8 @@ async fn s1f_half_sent_requests_keep_no_probe_out() -> Result<()> {
 async fn s1b_a_pool_that_is_full_keeps_no_probe_out() -> Result<()> {
     let settings = [
         ("DB_POOL_SIZE", "2"),
+        ("DB_POOL_SHARE", "2"),
+        ("DB_READ_TIMEOUT", "30"),
         ("DB_LOCK_TIMEOUT", "30"),
         ("DB_STATEMENT_TIMEOUT", "30"),
         ("DB_POOL_TIMEOUT", "30"),

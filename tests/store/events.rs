@@ -29,7 +29,7 @@ async fn follow(
     enough: impl Fn(&[Event]) -> bool,
 ) -> Vec<Event> {
     let scope = store.org(&org.ctx);
-    let (mut pulse, mut place) = (store.pulse(), scope.events().beginning());
+    let (mut pulse, mut place) = (store.pulse(org.ctx.org_id()), scope.events().beginning());
     let mut seen = Vec::new();
     loop {
         pulse.look();
@@ -240,7 +240,7 @@ async fn an_event_waits_for_those_before_it() {
         .unwrap();
     assert!(scope.events().list(place, 100).await.unwrap().0.is_empty());
 
-    let mut pulse = store.pulse();
+    let mut pulse = store.pulse(org.ctx.org_id());
     pulse.look();
     slow.batch_execute("COMMIT").await.unwrap();
     tokio::time::timeout(Duration::from_secs(2), pulse.changed()).await.unwrap();

@@ -38,8 +38,12 @@ async fn a_dropped_read_leaves_no_session_to_another_organization() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dropped_unit_poisons_no_connection() {
     let database = Postgres::shared().database();
-    let store = Store::new(&PoolOptions { max_connections: 2, ..PoolOptions::new(database.url()) })
-        .unwrap();
+    let store = Store::new(&PoolOptions {
+        max_connections: 2,
+        share: Some(2),
+        ..PoolOptions::new(database.url())
+    })
+    .unwrap();
     let org = Founded::new(&store, "cut").await;
     let client = database.connect().await;
     client.batch_execute("UPDATE organizations SET max_teams = 100000").await.unwrap();
@@ -128,6 +132,7 @@ async fn a_pool_whose_sockets_died_at_rest_is_back_soon() {
     let proxy = ChaosProxy::to(Postgres::shared().port()).await.unwrap();
     let options = PoolOptions {
         max_connections: 20,
+        share: Some(20),
         acquire_timeout: PATIENCE,
         ..PoolOptions::new(database.url_via(proxy.port()))
     };
@@ -163,6 +168,7 @@ async fn a_pool_whose_sockets_died_in_flight_is_back_soon() {
     let proxy = ChaosProxy::to(Postgres::shared().port()).await.unwrap();
     let options = PoolOptions {
         max_connections: 2,
+        share: Some(2),
         acquire_timeout: PATIENCE,
         ..PoolOptions::new(database.url_via(proxy.port()))
     };
@@ -239,8 +245,12 @@ async fn a_connection_that_only_reads_is_thrown_away() {
     let read_only = |how| format!("ALTER DATABASE {name} {how} default_transaction_read_only");
     // What is opened now only reads, as on a server that was demoted.
     admin.batch_execute(&format!("{} = on", read_only("SET"))).await.unwrap();
-    let store = Store::new(&PoolOptions { max_connections: 2, ..PoolOptions::new(database.url()) })
-        .unwrap();
+    let store = Store::new(&PoolOptions {
+        max_connections: 2,
+        share: Some(2),
+        ..PoolOptions::new(database.url())
+    })
+    .unwrap();
     let held = [store.begin(&org.ctx).await.unwrap(), store.begin(&org.ctx).await.unwrap()];
     drop(held);
     assert_eq!(store.connections().0, 2);

@@ -8,11 +8,11 @@ use std::{sync::Arc, time::Duration};
 use anyhow::{Result, bail};
 use brownie_api::{Certificates, Deps, Listen, Schema, SchemaRule, Service, Settings, Tls};
 use brownie_certs::{Keeper, Role, peer_name};
-use brownie_config::{CertSettings, DatabaseSettings, Reader};
+use brownie_config::{CertSettings, DatabaseSettings, PoolerKind, Reader};
 use brownie_domain::{Clock, RequestId, SystemClock};
 use brownie_metrics::Exporter;
 use brownie_migration::{LEDGER, Standing};
-use brownie_persistence::{PoolOptions, Store, SystemContext};
+use brownie_persistence::{PoolOptions, Pooler, Store, SystemContext};
 use tokio::time::{Instant, sleep};
 
 /// What the server reads from its environment, besides how it logs.
@@ -69,6 +69,11 @@ pub async fn prepare(
     let store = Store::new(&PoolOptions {
         tls: keeper.map(by_certificates),
         max_connections: database.pool_size,
+        share: database.pool_share,
+        max_lifetime: database.pool_max_lifetime,
+        max_idle: database.pool_idle_timeout,
+        pooler: pooler(database.pooler),
+        read_timeout: database.read_timeout,
         acquire_timeout: database.pool_timeout,
         statement_timeout: database.statement_timeout,
         lock_timeout: database.lock_timeout,
@@ -82,6 +87,15 @@ pub async fn prepare(
     let schema = SchemaRule { ledger: LEDGER, judge };
     let deps = Deps { certificates, ..Deps::of(store, &settings, exporter, schema).await? };
     Ok(Service::new(listen, deps))
+}
+
+/// Returns what is known of a pooler, as the store has it.
+fn pooler(kind: PoolerKind) -> Pooler {
+    match kind {
+        PoolerKind::Auto => Pooler::Unknown,
+        PoolerKind::Session => Pooler::Session,
+        PoolerKind::Transaction => Pooler::Transaction,
+    }
 }
 
 /// Connections follow the certificates as they are replaced.

@@ -8,7 +8,7 @@ use actix_web::{
     http::{Method, header},
     web::Bytes,
 };
-use brownie_domain::{Invalid, Timestamp, Version};
+use brownie_domain::{Document, Invalid, Timestamp, Version};
 use chrono::{DateTime, Datelike};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
@@ -99,13 +99,16 @@ pub(crate) fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem>
 }
 
 fn refusal(pointer: &str, error: &serde_json::Error) -> Problem {
-    if !error.is_data() {
+    let text = error.to_string();
+    // Documents are kept as text; what in one cannot be read as JSON is found by its rules.
+    let is_unreadable =
+        [Document::TOO_DEEP, Document::OUT_OF_RANGE].iter().any(|why| text.contains(why));
+    if !error.is_data() || is_unreadable {
         let place = format!("at line {}, column {}", error.line(), error.column());
         return Problem::with(Code::Malformed, format!("The body is not JSON: broken {place}."));
     }
     // The pointer says where; what was sent may be long or secret, and what was expected is named in
     // our own types' words.
-    let text = error.to_string();
     let text = text.split(" at line ").next().unwrap_or_default();
     if text.starts_with("invalid type") || text.starts_with("invalid value") {
         return Problem::field(pointer, "is of the wrong type");

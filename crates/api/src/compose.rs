@@ -11,7 +11,7 @@ use brownie_persistence::Store;
 use chrono::TimeDelta;
 
 use crate::{
-    Certificates, Deps, Limits, SchemaRule,
+    Bulkheads, Certificates, Deps, Limits, SchemaRule,
     access::{Certified, Operators},
 };
 
@@ -97,6 +97,7 @@ impl Deps {
             throttle: Throttle::new(cache.clone(), Delays::ACCOUNT, Delays::ADDRESS),
             cache,
             limits: Limits::of(service),
+            bulkheads: Bulkheads::of(service),
             certified: Certified::of(service),
             operators: Operators::of(service),
             certificates: Certificates::default(),

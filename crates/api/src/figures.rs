@@ -16,16 +16,12 @@ use crate::{
     backup_figures::{self, Durations},
 };
 
-/// Looking takes at most this share of the time: a database with very much in it is looked at less
-/// often.
-const SHARE: u32 = 20;
-
 /// Looks every `interval`, for ever. Does nothing if that is zero.
 pub(crate) async fn watch(deps: Deps, interval: Duration) {
     if interval.is_zero() {
         return;
     }
-    let mut observer = deps.store.observer();
+    let mut observer = deps.store.observer(interval);
     let mut lag = Lag::default();
     let ctx = SystemContext::for_visitor(RequestId::from_uuid(uuid::Uuid::nil()));
     let system = deps.store.system(&ctx);
@@ -52,7 +48,7 @@ pub(crate) async fn watch(deps: Deps, interval: Duration) {
             }
         }
         #[expect(clippy::disallowed_methods, reason = "figures are made at an interval")]
-        tokio::time::sleep(interval.max(began.elapsed() * SHARE)).await;
+        tokio::time::sleep(observer.rest()).await;
     }
 }
 

@@ -8,6 +8,7 @@ pub mod access;
 mod answer;
 mod backup_figures;
 pub mod body;
+mod bulkhead;
 mod compose;
 mod edges;
 mod figures;
@@ -33,6 +34,7 @@ use brownie_metrics::Exporter;
 use brownie_persistence::Store;
 use chrono::TimeDelta;
 
+pub use bulkhead::Bulkheads;
 pub use compose::{Settings, SetupError};
 pub use edges::Origins;
 pub use health::Certificates;
@@ -60,6 +62,8 @@ pub struct Deps {
     pub throttle: Throttle,
     /// How much anybody may ask for.
     pub limits: Limits,
+    /// How much of an instance one organization may have.
+    pub bulkheads: Bulkheads,
     /// Prints the metrics.
     pub exporter: Exporter,
     /// Tells the time.

@@ -2,7 +2,12 @@
 
 use std::{pin::Pin, time::Duration};
 
-use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header, web::BytesMut};
+use actix_web::{
+    FromRequest, HttpRequest,
+    dev::Payload,
+    http::header,
+    web::{self, BytesMut},
+};
 use futures_util::StreamExt;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -11,6 +16,7 @@ use tokio::time::timeout;
 use crate::{
     Code, Problem,
     body::read_json,
+    bulkhead::large_body,
     openapi::{Describe, Operation},
     repeat::Key,
 };
@@ -20,6 +26,9 @@ pub(crate) const MAX_LINES: usize = 10_000;
 
 /// The most bytes: as many lines of some 800 bytes.
 const MAX_BYTES: usize = 8 * 1024 * 1024;
+
+/// How many bytes need no room of their own in memory.
+const SMALL: usize = 256 * 1024;
 
 /// How long the body may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -38,7 +47,7 @@ pub(crate) struct Line<T> {
     pub(crate) value: T,
 }
 
-impl<T: DeserializeOwned + 'static> FromRequest for Lines<T> {
+impl<T: DeserializeOwned + Send + 'static> FromRequest for Lines<T> {
     type Error = Problem;
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
@@ -53,13 +62,26 @@ impl<T: DeserializeOwned + 'static> FromRequest for Lines<T> {
                 let why = "Send the lines as they are, without Content-Encoding.";
                 return Err(Problem::with(Code::UnsupportedMediaType, why));
             }
+            if length(&request).is_none_or(|length| length > SMALL) {
+                large_body(&request).await?;
+            }
             let body = timeout(PATIENCE, collect(payload))
                 .await
                 .map_err(|_| Problem::new(Code::TooSlow))??;
             let key = Key::of(&request, &body)?;
-            read(&body).map(|values| Self(values, key))
+            // Reading megabytes keeps others waiting, on a thread that serves them.
+            let values = web::block(move || read(&body)).await.map_err(|error| {
+                tracing::error!(%error, "a body could not be read");
+                Problem::new(Code::Internal)
+            })??;
+            Ok(Self(values, key))
         })
     }
+}
+
+/// Returns how many bytes the body says it has.
+fn length(request: &HttpRequest) -> Option<usize> {
+    request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 fn is_ndjson(request: &HttpRequest) -> bool {

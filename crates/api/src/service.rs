@@ -23,7 +23,8 @@ use tokio::{
 };
 
 use crate::{
-    Code, Deps, Origins, Problem, access, body, edges, figures, health, limits, observe, routes,
+    Code, Deps, Origins, Problem, access, body, bulkhead, edges, figures, health, limits, observe,
+    routes,
 };
 
 /// How to listen.
@@ -204,6 +205,7 @@ impl Service {
                 .app_data(shared.clone())
                 .app_data(closing.clone())
                 .app_data(web::PayloadConfig::new(body::MAX_BODY))
+                .wrap(from_fn(bulkhead::share))
                 .wrap(from_fn(limits::limit))
                 .wrap(from_fn(access::identify))
                 .wrap(NormalizePath::trim())

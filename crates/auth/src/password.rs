@@ -104,7 +104,7 @@ pub struct Verified {
 }
 
 /// How long somebody waits for a worker before being told to come back.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The least time that a check takes. One of our hashes takes some 30 ms, one of the original's some
 /// 160 ms, and an account that is not there as much as one of ours; to whoever asks they are alike.

@@ -69,6 +69,41 @@ const DB_POOL_TIMEOUT: Variable = Variable {
     secret: false,
     help: "Seconds to wait for a free connection before answering 503.",
 };
+const DB_POOL_SHARE: Variable = Variable {
+    name: "DB_POOL_SHARE",
+    aliases: &[],
+    default: None,
+    secret: false,
+    help: "The most connections that one organization uses at a time; half of DB_POOL_SIZE, rounded up, unless set. What it asks beyond waits in turn with other organizations. DB_POOL_SIZE for no share.",
+};
+const DB_POOL_MAX_LIFETIME: Variable = Variable {
+    name: "DB_POOL_MAX_LIFETIME",
+    aliases: &[],
+    default: Some("1800"),
+    secret: false,
+    help: "Seconds after which a connection is replaced, however well it is, so that a new address of the database is found; each somewhat earlier, not all together.",
+};
+const DB_POOL_IDLE_TIMEOUT: Variable = Variable {
+    name: "DB_POOL_IDLE_TIMEOUT",
+    aliases: &[],
+    default: Some("300"),
+    secret: false,
+    help: "Seconds that more than two connections may rest before they are closed.",
+};
+const DB_POOLER: Variable = Variable {
+    name: "DB_POOLER",
+    aliases: &[],
+    default: Some("auto"),
+    secret: false,
+    help: "What stands between us and the database: auto lets each connection find out; session for none, or a pooler in session mode; transaction for PgBouncer 1.21 or newer in transaction mode with max_prepared_statements.",
+};
+const DB_READ_TIMEOUT: Variable = Variable {
+    name: "DB_READ_TIMEOUT",
+    aliases: &[],
+    default: Some("5"),
+    secret: false,
+    help: "Seconds a statement that only reads may run; it is cancelled then, and when nobody waits for it any more. The shorter of this and DB_STATEMENT_TIMEOUT counts.",
+};
 const DB_STATEMENT_TIMEOUT: Variable = Variable {
     name: "DB_STATEMENT_TIMEOUT",
     aliases: &[],
@@ -108,12 +143,28 @@ pub(crate) static VARIABLES: &[Variable] = &[
     DB_PASSWORD,
     DB_SSL_MODE,
     DB_POOL_SIZE,
+    DB_POOL_SHARE,
     DB_POOL_TIMEOUT,
+    DB_POOL_MAX_LIFETIME,
+    DB_POOL_IDLE_TIMEOUT,
+    DB_POOLER,
+    DB_READ_TIMEOUT,
     DB_STATEMENT_TIMEOUT,
     DB_LOCK_TIMEOUT,
     DB_ALLOW_UNVERIFIED_SERVER,
     DB_ALLOW_UNWALLED_ROLE,
 ];
+
+/// What an operator knows of what stands between us and the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PoolerKind {
+    /// Nothing: each connection finds out.
+    Auto,
+    /// No pooler, or one in session mode.
+    Session,
+    /// A pooler in transaction mode.
+    Transaction,
+}
 
 /// Which database, and how patient to be with it.
 #[derive(Debug, Clone)]
@@ -130,6 +181,16 @@ pub struct DatabaseSettings {
     pub allow_unverified_server: bool,
     /// How long to wait for a free connection.
     pub pool_timeout: Duration,
+    /// The most connections that one organization uses; none for half of all.
+    pub pool_share: Option<usize>,
+    /// When a connection is replaced.
+    pub pool_max_lifetime: Duration,
+    /// How long connections may rest.
+    pub pool_idle_timeout: Duration,
+    /// What stands between us and the database.
+    pub pooler: PoolerKind,
+    /// How long a statement that only reads may run.
+    pub read_timeout: Duration,
     /// How long a statement may run.
     pub statement_timeout: Duration,
     /// How long a statement may wait for a lock.
@@ -174,6 +235,11 @@ impl DatabaseSettings {
             }
             settings.pool_size = size;
         }
+        settings.pool_share = reader.parse::<usize>(&DB_POOL_SHARE, "a whole number");
+        if settings.pool_share.is_some_and(|share| share == 0 || share > settings.pool_size) {
+            reader.problem(&DB_POOL_SHARE, "must be 1 to DB_POOL_SIZE");
+        }
+        settings.read_pooler(reader);
         settings.allow_unwalled_role =
             reader.parse(&DB_ALLOW_UNWALLED_ROLE, "true or false").unwrap_or_default();
         settings
@@ -203,15 +269,42 @@ impl DatabaseSettings {
             allow_unverified_server: false,
             pool_size: 1,
             pool_timeout: Duration::from_secs(10),
+            pool_share: None,
+            pool_max_lifetime: Duration::from_mins(30),
+            pool_idle_timeout: Duration::from_mins(5),
+            pooler: PoolerKind::Auto,
+            read_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(10),
             lock_timeout: Duration::from_secs(3),
             allow_unwalled_role: false,
         }
     }
 
+    fn read_pooler(&mut self, reader: &mut Reader) {
+        self.pooler = match reader.text(&DB_POOLER).as_deref() {
+            None | Some("auto") => PoolerKind::Auto,
+            Some("session") => PoolerKind::Session,
+            Some("transaction") => PoolerKind::Transaction,
+            Some(other) => {
+                let why = format!("must be auto, session or transaction, not {other:?}");
+                reader.problem(&DB_POOLER, why);
+                PoolerKind::Auto
+            }
+        };
+    }
+
     fn read_patience(&mut self, reader: &mut Reader) {
         if let Some(patience) = reader.seconds(&DB_POOL_TIMEOUT) {
             self.pool_timeout = patience;
+        }
+        if let Some(lifetime) = reader.seconds(&DB_POOL_MAX_LIFETIME) {
+            self.pool_max_lifetime = lifetime;
+        }
+        if let Some(rest) = reader.seconds(&DB_POOL_IDLE_TIMEOUT) {
+            self.pool_idle_timeout = rest;
+        }
+        if let Some(patience) = reader.seconds(&DB_READ_TIMEOUT) {
+            self.read_timeout = patience;
         }
         if let Some(patience) = reader.seconds(&DB_STATEMENT_TIMEOUT) {
             self.statement_timeout = patience;

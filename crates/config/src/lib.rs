@@ -25,7 +25,7 @@ pub use address::Address;
 pub use backup::{BackupProvider, BackupRetention, BackupSettings, Bucket};
 pub use cache::{CacheSettings, RedisSettings};
 pub use certs::{CertFiles, CertSettings};
-pub use database::DatabaseSettings;
+pub use database::{DatabaseSettings, PoolerKind};
 pub use listener::{CertifiedKey, ListenerTls};
 pub use log::{LogFileSettings, LogSettings, TraceSettings};
 pub use oidc::{OidcSettings, is_private_way};

@@ -83,6 +83,13 @@ const METADATA_RATE_LIMIT_ADDRESS: Variable = Variable {
     secret: false,
     help: "Requests a minute that may come from one address without a good credential; 0 for any number.",
 };
+const METADATA_ORGANIZATION_REQUESTS: Variable = Variable {
+    name: "METADATA_ORGANIZATION_REQUESTS",
+    aliases: &[],
+    default: None,
+    secret: false,
+    help: "Requests of one organization that one instance handles at a time; more wait in turn. Eight for each worker unless set; 0 for any number.",
+};
 const METADATA_TRUSTED_PROXIES: Variable = Variable {
     name: "METADATA_TRUSTED_PROXIES",
     aliases: &[],
@@ -109,6 +116,7 @@ pub(crate) static VARIABLES: &[Variable] = &[
     METADATA_CORS_ORIGINS,
     METADATA_RATE_LIMIT,
     METADATA_RATE_LIMIT_ADDRESS,
+    METADATA_ORGANIZATION_REQUESTS,
     METADATA_TRUSTED_PROXIES,
     BROWNIE_DATA_DIR,
 ];
@@ -138,6 +146,8 @@ pub struct ServiceSettings {
     pub rate_limit: u32,
     /// Requests a minute that one address may send without a credential; 0 for any number.
     pub rate_limit_address: u32,
+    /// Requests of one organization in progress; 0 for any number, none for as many as suit the workers.
+    pub organization_requests: Option<usize>,
     /// Proxies whose word about addresses is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Whether the API is served by TLS.
@@ -181,6 +191,7 @@ impl ServiceSettings {
             rate_limit_address: reader
                 .parse(&METADATA_RATE_LIMIT_ADDRESS, "a whole number")
                 .unwrap_or_default(),
+            organization_requests: reader.parse(&METADATA_ORGANIZATION_REQUESTS, "a whole number"),
             trusted_proxies: proxies(reader),
             data_dir: reader.text(&BROWNIE_DATA_DIR).unwrap_or_default().into(),
         }

@@ -1,23 +1,87 @@
 //! Free-form data that rows carry: JSON objects and tags.
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+mod measure;
+
+use std::{fmt, sync::Arc};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde_json::{Map, Value, value::RawValue};
 
 use crate::{Invalid, schema::described};
+use measure::Measure;
 
-/// A JSON object that PostgreSQL's `jsonb` can keep: no U+0000 in any text, at most
-/// [`Document::MAX_BYTES`] when written.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(into = "Value", try_from = "Value")]
-pub struct Document(Map<String, Value>);
+/// A JSON object, kept as the text that it is: as values, many small ones take twenty times as much memory.
+///
+/// One that is made here fits PostgreSQL's `jsonb`: no U+0000 in any text, no half of a surrogate pair, at most
+/// [`Document::MAX_BYTES`] when written, [`Document::MAX_VALUES`] values and [`Document::MAX_DEPTH`] levels. One
+/// that is stored may break these rules; it can be read all the same.
+#[derive(Clone)]
+pub struct Document(Arc<RawValue>);
 
 impl Document {
-    /// The most bytes it may have as compact JSON.
+    /// The most bytes it may have as compact JSON, with numbers written as `jsonb` does.
     pub const MAX_BYTES: usize = 256 * 1024;
+    /// The most values it may have: objects, lists, texts, numbers and the like.
+    pub const MAX_VALUES: usize = 50_000;
+    /// The most levels it may have, itself included. What wraps it (the audit log, a list, an export) adds
+    /// some, and most readers of JSON give up at 128.
+    pub const MAX_DEPTH: usize = 64;
 
-    /// Returns the members.
-    pub fn members(&self) -> &Map<String, Value> {
-        &self.0
+    /// Why one is refused that most readers of JSON cannot read at all.
+    pub const TOO_DEEP: &str = "has more than 127 levels";
+    /// Why one is refused that readers of JSON read differently.
+    pub const OUT_OF_RANGE: &str = "has a number out of range";
+
+    /// Takes an object that is stored, whatever its size and depth.
+    ///
+    /// # Errors
+    /// When it is no object.
+    pub fn stored(text: String) -> Result<Self, Invalid> {
+        let raw = RawValue::from_string(text)
+            .map_err(|_| Invalid::new("document", "must be a JSON object"))?;
+        Self::object(raw)
+    }
+
+    /// Returns it as it is written.
+    pub fn text(&self) -> &str {
+        self.0.get()
+    }
+
+    /// Reads its members.
+    ///
+    /// # Errors
+    /// When it is stored with more levels, or a larger number, than can be read.
+    pub fn members(&self) -> Result<Map<String, Value>, Invalid> {
+        serde_json::from_str(self.text()).map_err(|_| {
+            Invalid::new("document", "has more levels or larger numbers than can be read")
+        })
+    }
+
+    fn object(raw: Box<RawValue>) -> Result<Self, Invalid> {
+        if !raw.get().trim_start().starts_with('{') {
+            return Err(Invalid::new("document", "must be a JSON object"));
+        }
+        Ok(Self(raw.into()))
+    }
+}
+
+impl TryFrom<Box<RawValue>> for Document {
+    type Error = Invalid;
+
+    fn try_from(raw: Box<RawValue>) -> Result<Self, Invalid> {
+        let document = Self::object(raw)?;
+        let Measure { bytes, values, depth } = Measure::of(document.text())?;
+        for (what, found, most) in [
+            ("bytes", bytes, Self::MAX_BYTES),
+            ("values", values, Self::MAX_VALUES),
+            ("levels", depth, Self::MAX_DEPTH),
+        ] {
+            if found > most {
+                let reason = format!("must have at most {most} {what}, not {found}");
+                return Err(Invalid::new("document", reason));
+            }
+        }
+        Ok(document)
     }
 }
 
@@ -25,65 +89,49 @@ impl TryFrom<Value> for Document {
     type Error = Invalid;
 
     fn try_from(value: Value) -> Result<Self, Invalid> {
-        let Value::Object(members) = value else {
-            return Err(Invalid::new("document", "must be a JSON object"));
-        };
-        let bytes = weigh(&members)?;
-        if bytes > Self::MAX_BYTES {
-            return Err(Invalid::new(
-                "document",
-                format!("must have at most {} bytes, not {bytes}", Self::MAX_BYTES),
-            ));
-        }
-        Ok(Self(members))
+        let raw = serde_json::value::to_raw_value(&value)
+            .map_err(|_| Invalid::new("document", "must be a JSON object"))?;
+        raw.try_into()
     }
 }
 
+/// A stored one that cannot be read as values becomes null.
 impl From<Document> for Value {
     fn from(document: Document) -> Self {
-        Self::Object(document.0)
+        document.members().map_or(Self::Null, Self::Object)
     }
 }
 
-/// Returns the written size. The recursion is bounded by `serde_json`, which reads at most 128
-/// levels.
-fn weigh(members: &Map<String, Value>) -> Result<usize, Invalid> {
-    members
-        .iter()
-        .try_fold(2, |sum, (key, value)| Ok(sum + weigh_text(key)? + weigh_value(value)? + 2))
-}
-
-fn weigh_value(value: &Value) -> Result<usize, Invalid> {
-    match value {
-        Value::Null | Value::Bool(_) => Ok(4),
-        Value::Number(number) => Ok(written_out(number)),
-        Value::String(text) => weigh_text(text),
-        Value::Array(items) => {
-            items.iter().try_fold(2, |sum, item| Ok(sum + weigh_value(item)? + 1))
-        }
-        Value::Object(members) => weigh(members),
+impl Default for Document {
+    fn default() -> Self {
+        let empty = serde_json::value::to_raw_value(&Map::new());
+        Self(empty.unwrap_or_else(|_| RawValue::NULL.to_owned()).into())
     }
 }
 
-fn weigh_text(text: &str) -> Result<usize, Invalid> {
-    if text.contains('\0') {
-        return Err(Invalid::new("document", "must not contain U+0000"));
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
     }
-    // What JSON escapes takes two bytes, or six.
-    let escapes = text.bytes().map(|byte| match byte {
-        b'"' | b'\\' => 1,
-        0..0x20 => 5,
-        _ => 0,
-    });
-    Ok(text.len() + 2 + escapes.sum::<usize>())
 }
 
-/// `jsonb` keeps a number as a decimal and writes it without an exponent: 1e308 has 309 digits each
-/// time it is read.
-fn written_out(number: &serde_json::Number) -> usize {
-    match number.as_f64() {
-        Some(float) if number.is_f64() => float.to_string().len(),
-        _ => number.to_string().len(),
+/// Two are equal if they say the same, however it is written.
+impl PartialEq for Document {
+    fn eq(&self, other: &Self) -> bool {
+        self.text() == other.text()
+            || matches!((self.members(), other.members()), (Ok(one), Ok(two)) if one == two)
+    }
+}
+
+impl Serialize for Document {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Document {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Box::<RawValue>::deserialize(deserializer)?.try_into().map_err(de::Error::custom)
     }
 }
 
@@ -186,6 +234,49 @@ mod tests {
         assert!(Document::try_from(digits).is_err());
         let escapes = json!({"a": "\u{1}".repeat(Document::MAX_BYTES / 4)});
         assert!(Document::try_from(escapes).is_err());
+    }
+
+    /// FAULTS C0 and C1: what is small as text and much as values, or deep, is refused by the rule that it breaks;
+    /// what is stored all the same can be read.
+    #[test]
+    fn c0_c1_values_and_levels_are_bounded_and_what_is_stored_can_be_read() {
+        let refused = |text: String| {
+            let refused = serde_json::from_str::<Document>(&text).unwrap_err().to_string();
+            assert!(Document::stored(text).is_ok());
+            refused
+        };
+        let objects = format!("{{\"l\":[{}0]}}", "{\"\":0},".repeat(32_000));
+        assert!(refused(objects).contains("at most 50000 values"));
+        let deep = |levels: usize| "{\"a\":".repeat(levels) + "1" + &"}".repeat(levels);
+        assert!(serde_json::from_str::<Document>(&deep(64)).is_ok());
+        assert!(refused(deep(65)).contains("at most 64 levels"));
+        assert!(refused(deep(10_000)).contains("levels"));
+        // PostgreSQL's numeric has up to 16,383 digits after the point, and writes all of them.
+        assert!(refused("{\"a\":1e400}".to_owned()).contains(Document::OUT_OF_RANGE));
+        let digits = format!("{{\"a\":[{}0]}}", "1e-16383,".repeat(1000));
+        assert!(refused(digits).contains("bytes"));
+    }
+
+    #[test]
+    fn a_number_is_kept_as_it_is_written() {
+        let text = r#"{"a":[123456789012345678901234567890,9007199254740993.0,1e-400,-0,18446744073709551616]}"#;
+        let document: Document = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&document).unwrap(), text);
+    }
+
+    #[test]
+    fn half_a_pair_is_refused_and_a_pair_is_not() {
+        for (text, is_good) in [
+            (r#"{"a":"\ud83d\ude00"}"#, true),
+            (r#"{"a":"\ud83d"}"#, false),
+            (r#"{"a":"\ude00\ud83d"}"#, false),
+            (r#"{"a":"\ud83dx"}"#, false),
+            (r#"{"a":"\\ud83d"}"#, true),
+            (r#"{"a":"\\u0000"}"#, true),
+            (r#"{"a":"\\\u0000"}"#, false),
+        ] {
+            assert_eq!(serde_json::from_str::<Document>(text).is_ok(), is_good, "{text}");
+        }
     }
 
     #[test]

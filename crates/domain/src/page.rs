@@ -101,6 +101,9 @@ impl PageRequest {
     pub const DEFAULT_LIMIT: u64 = 20;
     /// The most rows a page may have.
     pub const MAX_LIMIT: u64 = 100;
+    /// How many bytes the rows of a page may have together, as the database sends them. A page ends before the
+    /// row that would be too much, but has one row at least.
+    pub const MAX_BYTES: usize = 1 << 20;
 
     /// Asks for `limit` rows after `after`, or from the start.
     ///
@@ -143,14 +146,16 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
-    /// Makes a page of what a query for one row more than `request` asked has found.
+    /// Makes a page of what a query for one row more than `request` asked has found. `is_cut` if it did not
+    /// read all of them.
     pub fn from_rows(
         mut rows: Vec<T>,
+        is_cut: bool,
         request: PageRequest,
         position: impl Fn(&T) -> Position,
     ) -> Self {
         let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
-        let more = rows.len() > limit;
+        let more = is_cut || rows.len() > limit;
         rows.truncate(limit);
         let next = if more { rows.last().map(position) } else { None };
         Self { items: rows, next }
@@ -185,10 +190,13 @@ mod tests {
     #[test]
     fn the_last_page_has_no_next() {
         let request = PageRequest::new(2, None).unwrap();
-        let full = Page::from_rows(vec![3_u8, 2, 1], request, |n| position(i64::from(*n), 0));
+        let full =
+            Page::from_rows(vec![3_u8, 2, 1], false, request, |n| position(i64::from(*n), 0));
         assert_eq!((full.items, full.next), (vec![3, 2], Some(position(2, 0))));
-        let last = Page::from_rows(vec![1_u8], request, |n| position(i64::from(*n), 0));
+        let last = Page::from_rows(vec![1_u8], false, request, |n| position(i64::from(*n), 0));
         assert_eq!(last.next, None);
+        let cut = Page::from_rows(vec![1_u8], true, request, |n| position(i64::from(*n), 0));
+        assert_eq!(cut.next, Some(position(1, 0)));
     }
 
     #[test]

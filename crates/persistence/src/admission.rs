@@ -106,6 +106,11 @@ impl SystemScope {
         Ok(found.map(|found| found.principal))
     }
 
+    /// Tells whether this process has seen an API key before that is, or was, good. Nothing is asked.
+    pub fn has_met_key(&self, org_id: OrganizationId, id: ApiKeyId) -> bool {
+        self.store().principals().has_met(org_id, Who::ApiKey(id))
+    }
+
     /// Returns an API key as the database knows it now, or none if it is unknown, revoked, over, or
     /// of what is deleted. The caller compares the hashes.
     ///

@@ -1,11 +1,13 @@
 //! The audit log: who did what, written by [`crate::record`] in the transactions that did it.
 
-use brownie_domain::{AuditId, Page, PageRequest, Position, RequestId, Timestamp, UserId};
+use brownie_domain::{
+    AuditId, Document, Page, PageRequest, Position, RequestId, Timestamp, UserId,
+};
 use sea_orm::{DbBackend, Statement, Value};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use crate::{OrgScope, Result};
+use crate::{Error, OrgScope, Result, entity::JsonText};
 
 /// One change to one row.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,7 +33,7 @@ pub struct AuditEntry {
     /// Its version afterwards.
     pub version: i64,
     /// What changed: for each column its value before and after. None where there is nothing to say.
-    pub changes: Option<serde_json::Value>,
+    pub changes: Option<Document>,
 }
 
 /// Which entries are wanted. What is not said does not matter.
@@ -70,11 +72,11 @@ impl<Mode> AuditLog<'_, Mode> {
     /// # Errors
     /// When the database cannot answer.
     pub async fn list(&self, filter: AuditFilter, page: PageRequest) -> Result<Page<AuditEntry>> {
-        let rows = self.scope.rows(self.statement(filter, page)).await?;
+        let (rows, is_cut) = self.scope.page_of(self.statement(filter, page)).await?;
         let entries = rows.iter().map(AuditEntry::read).collect::<Result<Vec<_>>>()?;
         let position =
             |entry: &AuditEntry| Position { at: entry.occurred_at, id: entry.id.as_uuid() };
-        Ok(Page::from_rows(entries, page, position))
+        Ok(Page::from_rows(entries, is_cut, page, position))
     }
 
     /// Ids are made in the order of time, and the log is partitioned by them: so a time is a bound
@@ -122,6 +124,12 @@ fn lowest_id_at(instant: Timestamp) -> Uuid {
     Uuid::from_u128(millis << 80)
 }
 
+fn changes(row: &Row) -> Result<Option<Document>> {
+    let changes: Option<JsonText> = row.try_get("changes")?;
+    let changes = changes.map(JsonText::into_document).transpose();
+    changes.map_err(|error| Error::Database(Box::new(error)))
+}
+
 impl AuditEntry {
     fn read(row: &Row) -> Result<Self> {
         Ok(Self {
@@ -135,7 +143,7 @@ impl AuditEntry {
             resource: row.try_get("resource")?,
             resource_id: row.try_get("resource_id")?,
             version: row.try_get("version")?,
-            changes: row.try_get("changes")?,
+            changes: changes(row)?,
         })
     }
 }

@@ -1,9 +1,11 @@
 //! Hierarchical configurations of an organization.
 
+mod candidates;
+
 use brownie_domain::{
     Change, ConfigId, ConfigName, ConfigStatus, ConfigType, Description, Document, OrganizationId,
     Page, PageRequest, Position, ShortLabel, Tags, TeamId, Version,
-    config::{BodyFormat, Candidate, ConfigBody, ConfigSchema, Pattern},
+    config::{BodyFormat, ConfigBody, ConfigSchema, Pattern},
 };
 use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, QueryFilter};
 
@@ -191,56 +193,6 @@ impl<Mode> Configs<'_, Mode> {
             .page(select, configs::Column::CreatedAt, page, position)
             .await?
             .try_map(Config::try_from)
-    }
-
-    /// Returns all that may apply to a question; with those that are out of use, if it is to be
-    /// said of each why it does not.
-    ///
-    /// # Errors
-    /// When the database cannot answer.
-    pub async fn candidates(&self, with_unused: bool) -> Result<Vec<Candidate>> {
-        let in_use = Condition::all().add(configs::Column::IsActive.eq(true)).add(
-            configs::Column::Status
-                .is_in([ConfigStatus::Active.as_str(), ConfigStatus::Deprecated.as_str()]),
-        );
-        let mut select = self.scope.select::<configs::Entity>();
-        if !with_unused {
-            select = select.filter(in_use);
-        }
-        let rows = self.scope.all(select).await?;
-        rows.into_iter()
-            .map(|row| {
-                let Config {
-                    id,
-                    team_id,
-                    name,
-                    config_type,
-                    status,
-                    name_pattern,
-                    severity_pattern,
-                    team_pattern,
-                    body,
-                    priority,
-                    is_global,
-                    is_active,
-                    ..
-                } = row.try_into()?;
-                Ok(Candidate {
-                    id,
-                    name,
-                    config_type,
-                    status,
-                    is_active,
-                    is_global,
-                    priority,
-                    team_id,
-                    team_pattern,
-                    name_pattern,
-                    severity_pattern,
-                    body,
-                })
-            })
-            .collect()
     }
 }
 

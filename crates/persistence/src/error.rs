@@ -138,6 +138,22 @@ pub enum Error {
     /// way took effect is unknown.
     #[error("the database is not available")]
     Unavailable(#[source] Option<Box<dyn std::error::Error + Send + Sync>>),
+    /// The organization already uses as many connections as it may, and has for some time.
+    #[error(
+        "the organization already uses all {connections} database connections that it may use at a time"
+    )]
+    ShareUsed {
+        /// How many that is.
+        connections: usize,
+    },
+    /// What was asked for is more than is read at a time.
+    #[error("the {what} have more than {bytes} bytes together; make them smaller")]
+    TooLarge {
+        /// What, in the plural.
+        what: &'static str,
+        /// How many they may have.
+        bytes: usize,
+    },
     /// A stored row makes no sense.
     #[error("{resource} {id} has a {column} that cannot be read")]
     Inconsistent {
@@ -170,6 +186,13 @@ impl Error {
 
     /// Tells whether the same call may succeed if it is repeated unchanged.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Contended | Self::Locked | Self::Timeout | Self::Unavailable(_))
+        matches!(
+            self,
+            Self::Contended
+                | Self::Locked
+                | Self::Timeout
+                | Self::Unavailable(_)
+                | Self::ShareUsed { .. }
+        )
     }
 }

@@ -5,12 +5,14 @@
 //! schema's `outbox_horizon()` tells how far the order is settled.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use brownie_domain::{EventId, Timestamp};
+use brownie_domain::{EventId, OrganizationId, Timestamp};
 use sea_orm::{DbBackend, Statement};
+use serde_json::json;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -115,9 +117,26 @@ const PULSE: Duration = Duration::from_millis(100);
 
 /// Wakes those who wait for events. Clones share one heart.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Heart(Arc<Mutex<Option<watch::Sender<i64>>>>);
+pub(crate) struct Heart(Arc<Mutex<Readers>>);
 
-/// Tells that there may be new events, in any organization. It beats as long as somebody holds one.
+/// Who waits, by organization.
+#[derive(Debug, Default)]
+struct Readers {
+    waiting: HashMap<OrganizationId, Reader>,
+    /// Whether somebody asks for them.
+    beats: bool,
+}
+
+/// The readers of one organization.
+#[derive(Debug)]
+struct Reader {
+    wake: watch::Sender<i64>,
+    /// Up to where they have been told. They have looked further than the beginning, perhaps: then the first
+    /// beat wakes them for nothing.
+    seen: i64,
+}
+
+/// Tells that there may be new events of an organization. It beats as long as somebody holds one.
 #[derive(Debug)]
 pub struct Pulse(watch::Receiver<i64>);
 
@@ -136,45 +155,73 @@ impl Pulse {
     }
 }
 
-impl Store {
-    /// Returns what tells that there may be new events.
-    pub fn pulse(&self) -> Pulse {
-        let heart = self.heart();
-        let mut sender = heart.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sender) = &*sender {
-            return Pulse(sender.subscribe());
-        }
-        let (started, receiver) = watch::channel(0);
-        *sender = Some(started);
-        drop(sender);
-        let (engine, heart) = (self.engine().clone(), heart.clone());
-        self.engine().spawn_aside(beat(engine, heart));
-        Pulse(receiver)
+impl Heart {
+    fn readers(&self) -> MutexGuard<'_, Readers> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Asks until nobody listens.
+impl Store {
+    /// Returns what tells that there may be new events of an organization.
+    pub fn pulse(&self, org_id: OrganizationId) -> Pulse {
+        let mut readers = self.heart().readers();
+        let reader = readers
+            .waiting
+            .entry(org_id)
+            .or_insert_with(|| Reader { wake: watch::channel(0).0, seen: 0 });
+        let pulse = Pulse(reader.wake.subscribe());
+        if !std::mem::replace(&mut readers.beats, true) {
+            let (engine, heart) = (self.engine().clone(), self.heart().clone());
+            self.engine().spawn_aside(beat(engine, heart));
+        }
+        pulse
+    }
+}
+
+/// Asks until nobody waits.
 async fn beat(engine: Engine, heart: Heart) {
     let mut ticks = tokio::time::interval(PULSE);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let horizon = horizon(&engine).await;
-        let mut sender = heart.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(listened_to) = sender.as_ref().filter(|sender| sender.receiver_count() > 0) else {
-            *sender = None;
-            return;
+        let asked: Vec<(OrganizationId, i64)> = {
+            let mut readers = heart.readers();
+            readers.waiting.retain(|_, reader| reader.wake.receiver_count() > 0);
+            if readers.waiting.is_empty() {
+                readers.beats = false;
+                return;
+            }
+            readers.waiting.iter().map(|(org_id, reader)| (*org_id, reader.seen)).collect()
         };
-        match horizon {
-            Ok(horizon) => drop(
-                listened_to.send_if_modified(|known| std::mem::replace(known, horizon) != horizon),
-            ),
+        match settled(&engine, &asked).await {
+            Ok((horizon, news)) => {
+                let mut readers = heart.readers();
+                for (org_id, _) in asked {
+                    let Some(reader) = readers.waiting.get_mut(&org_id) else { continue };
+                    reader.seen = horizon;
+                    if news.contains(&org_id) {
+                        reader.wake.send_replace(horizon);
+                    }
+                }
+            }
             Err(error) => tracing::debug!(%error, "no pulse"),
         }
     }
 }
 
-async fn horizon(engine: &Engine) -> Result<i64> {
-    let rows = engine.read_unscoped(query("SELECT outbox_horizon() AS horizon", [])).await?;
-    Ok(rows.first().map_or(Ok(0), |row| row.try_get("horizon"))?)
+/// Returns how far the order of events is settled, and which of these organizations have new ones.
+async fn settled(
+    engine: &Engine,
+    asked: &[(OrganizationId, i64)],
+) -> Result<(i64, HashSet<OrganizationId>)> {
+    let sql = "SELECT horizon, organization FROM events_settled($1)";
+    let asked = asked.iter().map(|(org_id, seen)| json!({"organization": org_id, "seen": seen}));
+    let asked: serde_json::Value = asked.collect();
+    let rows = engine.read_unscoped(query(sql, [asked.into()])).await?;
+    let (mut horizon, mut news) = (0, HashSet::new());
+    for row in rows {
+        horizon = row.try_get("horizon")?;
+        news.extend(row.try_get::<_, Option<Uuid>>("organization")?.map(OrganizationId::from_uuid));
+    }
+    Ok((horizon, news))
 }

@@ -1,5 +1,7 @@
 //! How much there is of what, in all organizations together: for metrics.
 
+use std::time::Duration;
+
 use crate::{Result, Store, engine::Lead};
 
 /// What a look at the whole database found.
@@ -32,9 +34,10 @@ pub struct Observer {
 
 impl Store {
     /// Returns what looks at the whole database. The first of all instances to look goes on looking
-    /// until it ends or loses its connection; the others see nothing meanwhile.
-    pub fn observer(&self) -> Observer {
-        Observer { store: self.clone(), lead: Lead::default() }
+    /// until it ends, loses its connection, or has not looked for twice as long as it should; the others see
+    /// nothing meanwhile.
+    pub fn observer(&self, interval: Duration) -> Observer {
+        Observer { store: self.clone(), lead: Lead::every(interval) }
     }
 }
 
@@ -48,6 +51,11 @@ const LOOK: &str = "
     UNION ALL SELECT 'events_settled', NULL, NULL, public.outbox_horizon() FROM taken";
 
 impl Observer {
+    /// Returns how long to wait until the next look: the interval, or longer if looking took long.
+    pub fn rest(&self) -> Duration {
+        self.lead.rest
+    }
+
     /// Looks; `None` while another instance does.
     ///
     /// # Errors

@@ -78,7 +78,7 @@ pub use api_keys::{ApiKey, ApiKeys, NewApiKey};
 pub use audit::{AuditEntry, AuditFilter, AuditLog};
 pub use configs::{Config, ConfigFilter, ConfigPatch, Configs, NewConfig};
 pub use context::{Actor, OrgContext, Principal, SystemContext};
-pub use engine::{Footing, PoolState, Tally};
+pub use engine::{Footing, PoolState, Pooler, Tally};
 pub use error::{Error, Resource, Result};
 pub use events::{Event, EventCursor, Events, Pulse};
 pub use figures::{Figures, Observer};

@@ -197,7 +197,7 @@ impl SystemScope {
         let rows = self.store().engine().read_unscoped(statement).await?;
         let rows = rows.iter().map(operation).collect::<Result<_>>()?;
         let position = |row: &Operation| Position { at: row.created_at, id: row.id.as_uuid() };
-        Ok(Page::from_rows(rows, page, position))
+        Ok(Page::from_rows(rows, false, page, position))
     }
 
     /// Calls an operation off, and returns it. One that waits is over with that; of one under way the

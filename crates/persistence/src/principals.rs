@@ -52,6 +52,11 @@ impl Principals {
         }
     }
 
+    /// Tells whether there has been an answer, however old.
+    pub(crate) fn has_met(&self, org_id: OrganizationId, who: Who) -> bool {
+        self.known().by_credential.contains_key(&(org_id, who))
+    }
+
     /// Remembers an answer, unless something was forgotten since it was asked for.
     pub(crate) fn put(&self, asked: Asked, who: Who, admission: &Admission) {
         let mut known = self.known();

@@ -11,9 +11,10 @@ use brownie_metrics::{AUDIT_RECORDS, INCIDENT_RESOLUTION};
 use metrics::{counter, histogram};
 use sea_orm::{DbBackend, Statement};
 use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
-use crate::{OrgContext, Resource, scope::Sources};
+use crate::{Error, OrgContext, Resource, Result, entity::JsonText, scope::Sources};
 
 /// What happened to a row.
 #[derive(Debug, Clone, Copy)]
@@ -52,7 +53,7 @@ struct Record {
     event: String,
     id: Uuid,
     version: i64,
-    changes: Option<serde_json::Value>,
+    changes: Option<Box<RawValue>>,
 }
 
 /// One text for any number of changes, so that it is prepared once. The rows of a CTE that is read
@@ -91,7 +92,7 @@ impl Records {
         verb: Verb,
         id: Uuid,
         version: Version,
-        changes: Option<serde_json::Value>,
+        changes: Option<Box<RawValue>>,
         at: Timestamp,
         sources: &Sources,
     ) {
@@ -181,21 +182,25 @@ impl Records {
 
     /// Returns the statements that write the audit rows and the events: one for most units, none if
     /// nothing changed.
-    pub(crate) fn statements(&self, ctx: &OrgContext) -> Vec<Statement> {
+    ///
+    /// # Errors
+    /// None that is known: all that is in a record can be written.
+    pub(crate) fn statements(&self, ctx: &OrgContext) -> Result<Vec<Statement>> {
         let records = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
         let of_batch = |batch| {
-            Statement::from_sql_and_values(
+            let batch = to_raw_value(batch).map_err(|error| Error::Database(Box::new(error)))?;
+            Ok(Statement::from_sql_and_values(
                 DbBackend::Postgres,
                 WRITE,
                 [
-                    serde_json::json!(batch).into(),
+                    JsonText::from(batch).into(),
                     ctx.org_id.as_uuid().into(),
                     ctx.actor.kind().into(),
                     ctx.actor.id().into(),
                     ctx.actor.name().into(),
                     ctx.request_id.as_uuid().into(),
                 ],
-            )
+            ))
         };
         records.chunks(BATCH).map(of_batch).collect()
     }

@@ -61,6 +61,16 @@ fn is_conversion(error: &tokio_postgres::Error) -> bool {
     })
 }
 
+/// The routine of PostgreSQL that says "cached plan must not change result type": a migration changed a column.
+const OUTDATED_PLAN: &str = "RevalidateCachedQuery";
+
+/// Tells whether a statement failed because a migration has outdated its plan.
+pub(crate) fn is_outdated_plan(error: &Error) -> bool {
+    let Error::Unavailable(Some(source)) = error else { return false };
+    let reported = source.downcast_ref::<DbError>();
+    reported.is_some_and(|reported| reported.routine() == Some(OUTDATED_PLAN))
+}
+
 /// Returns the meaning of what the server reported, or none if it is a defect of ours.
 fn classify(reported: &DbError) -> Option<Error> {
     let code = reported.code();
@@ -95,10 +105,10 @@ fn classify(reported: &DbError) -> Option<Error> {
             | &SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
             _,
         ) => Error::Unavailable(Some(Box::new(reported.clone()))),
-        // "cached plan must not change result type": a migration changed a column, and what this
-        // connection has prepared no longer fits.
+        // What this connection has prepared no longer fits; or it leads to a standby, which refuses to begin a
+        // transaction that writes ("cannot set transaction read-write mode during recovery").
         (&SqlState::FEATURE_NOT_SUPPORTED, _)
-            if reported.routine() == Some("RevalidateCachedQuery") =>
+            if matches!(reported.routine(), Some(OUTDATED_PLAN | "call_bool_check_hook")) =>
         {
             Error::Unavailable(Some(Box::new(reported.clone())))
         }

@@ -7,7 +7,7 @@ use tokio::sync::OwnedRwLockWriteGuard;
 
 use crate::{
     Error, OrgContext, OrgScope, PoolState, Reading, Result, SystemContext, SystemScope, Writing,
-    engine::{Cause, Engine, Tries},
+    engine::{Cause, Engine, Pooler, Tries},
     events::Heart,
     principals::Principals,
     scope::Sources,
@@ -24,10 +24,22 @@ pub struct PoolOptions {
     pub tls: Option<Tls>,
     /// The most connections to hold. Embedded PostgreSQL has one.
     pub max_connections: usize,
+    /// The most connections that one organization uses at a time, and what belongs to no organization; half of
+    /// all, rounded up, unless said. What comes beyond waits in turn with other organizations.
+    pub share: Option<usize>,
+    /// How long a connection is used before it is replaced. Each ends a little earlier, so that not all are
+    /// replaced at once.
+    pub max_lifetime: Duration,
+    /// How long more than two connections may rest before they are closed.
+    pub max_idle: Duration,
+    /// What is known to stand between us and the server.
+    pub pooler: Pooler,
     /// How long to wait for a free connection.
     pub acquire_timeout: Duration,
     /// How long a statement may run.
     pub statement_timeout: Duration,
+    /// How long one that reads outside of a unit of work may; the shorter of the two counts.
+    pub read_timeout: Duration,
     /// How long a statement may wait for another's lock.
     pub lock_timeout: Duration,
     /// How long a statement may take without a line in the log; none for any time.
@@ -48,8 +60,13 @@ impl PoolOptions {
             url: url.into(),
             tls: None,
             max_connections: 10,
+            share: None,
+            max_lifetime: Duration::from_mins(30),
+            max_idle: Duration::from_mins(5),
+            pooler: Pooler::Unknown,
             acquire_timeout: Duration::from_secs(3),
             statement_timeout: Duration::from_secs(10),
+            read_timeout: Duration::from_secs(5),
             lock_timeout: Duration::from_secs(3),
             slow_statement: Some(Duration::from_secs(1)),
             role: None,
@@ -65,7 +82,12 @@ impl std::fmt::Debug for PoolOptions {
         f.debug_struct("PoolOptions")
             .field("max_connections", &self.max_connections)
             .field("acquire_timeout", &self.acquire_timeout)
+            .field("share", &self.share)
+            .field("max_lifetime", &self.max_lifetime)
+            .field("max_idle", &self.max_idle)
+            .field("pooler", &self.pooler)
             .field("statement_timeout", &self.statement_timeout)
+            .field("read_timeout", &self.read_timeout)
             .field("lock_timeout", &self.lock_timeout)
             .field("slow_statement", &self.slow_statement)
             .field("role", &self.role)

@@ -90,7 +90,8 @@ async fn walk(database: &harness::Database, url: &str) {
     finds_nothing!(covered, scope.stats.get(theirs.stat));
     finds_nothing!(covered, scope.configs.get(theirs.hierarchical));
     assert!(scope.configs().list(ConfigFilter::default(), page).await.unwrap().items.is_empty());
-    assert!(scope.configs().candidates(true).await.unwrap().is_empty());
+    let question = brownie_domain::config::Question::default();
+    assert!(scope.configs().candidates(&question, true).await.unwrap().is_empty());
     covered.extend(["configs.list".to_owned(), "configs.candidates".to_owned()]);
     let slug = victim.store.org(&victim.ctx).teams().get(theirs.team).await.unwrap().slug;
     let found = scope.teams().by_slug(&slug).await;

@@ -1,6 +1,6 @@
 //! Who asks: from the credential that came with a request to somebody the database knows.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use actix_web::{
     HttpMessage, HttpRequest,
@@ -21,7 +21,7 @@ use tracing::field::display;
 
 use super::request_id;
 use crate::{
-    Code, Deps, Problem,
+    Code, Deps, Problem, limits,
     meter::{self, Method},
     repeat::{self, Keep, Key, Once},
     service::PeerName,
@@ -94,6 +94,9 @@ pub(super) async fn identity_of(request: &HttpRequest) -> Option<Identity> {
         return Some(Identity::Operator(name));
     }
     let system = deps.store.system(&SystemContext::for_visitor(request_id(request)));
+    if let Some(wait) = is_spent(request, deps, &system, credential).await {
+        return Some(Identity::Refused(Problem::too_many(wait)));
+    }
     let (method, outcome) = principal(deps, &system, credential).await;
     method.shown(&outcome);
     Some(match outcome {
@@ -125,6 +128,22 @@ async fn certified(request: &HttpRequest, deps: &Deps) -> Option<Identity> {
         )),
         Err(error) => Identity::Refused(error.into()),
     })
+}
+
+/// Whether so many bad credentials came from where this one comes from that no more are looked up, and for
+/// how long. What proves itself without being looked up, or has been good before, is not asked.
+async fn is_spent(
+    request: &HttpRequest,
+    deps: &Deps,
+    system: &SystemScope,
+    credential: &str,
+) -> Option<Duration> {
+    let key = credential.parse::<ApiKey>().ok()?;
+    if system.has_met_key(key.org_id(), key.id()) {
+        return None;
+    }
+    let (key, rule) = limits::key_of_address(request, deps)?;
+    deps.cache.peek(&key, rule).await.retry_after
 }
 
 /// Returns the credential that came with a request, if one did, and if it can be read as one. Of

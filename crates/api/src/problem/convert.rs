@@ -33,6 +33,10 @@ impl From<Error> for Problem {
             }
             Error::LimitReached { .. } => Self::with(Code::LimitReached, error.to_string()),
             Error::InUse { .. } => Self::with(Code::InUse, error.to_string()),
+            Error::TooLarge { .. } => Self::with(Code::Invalid, format!("{error}.")),
+            Error::ShareUsed { connections } => Self::busy(format!(
+                "Your organization already uses the {connections} database connections that one may use at a time."
+            )),
             Error::LastAdmin => Self::new(Code::LastAdmin),
             Error::HomeTeam => Self::new(Code::HomeTeam),
             Error::Rejected { constraint } => {
@@ -43,10 +47,12 @@ impl From<Error> for Problem {
                 tracing::warn!(error = %chain(&error), "the database could not answer");
                 Self::new(Code::Unavailable)
             }
-            Error::Inconsistent { .. }
-            | Error::UnitOver
-            | Error::Settings(_)
-            | Error::Database(_) => internal(&error),
+            // A connection leads to what cannot be used, such as a pooler that mixes up statements.
+            Error::Settings(_) => {
+                tracing::error!(error = %chain(&error), "the database cannot be used as it is reached");
+                Self::new(Code::Unavailable)
+            }
+            Error::Inconsistent { .. } | Error::UnitOver | Error::Database(_) => internal(&error),
             other => internal(other),
         }
     }

@@ -96,6 +96,11 @@ impl Problem {
         Self { retry_after: seconds.max(1), ..Self::with(Code::TooMany, detail) }
     }
 
+    /// A share is used up: `why` says which. Another try may find room.
+    pub(crate) fn busy(why: impl Into<String>) -> Self {
+        Self { retry_after: 1, ..Self::with(Code::TooMany, why) }
+    }
+
     /// The same, of one line among many; the first is 1.
     pub(crate) fn at_line(mut self, line: usize) -> Self {
         if self.errors.is_empty() {

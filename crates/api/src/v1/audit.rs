@@ -1,6 +1,8 @@
 //! `/audit-log` and `/incidents/{incident_id}/timeline`: who did what.
 
-use brownie_domain::{AuditId, IncidentId, List, RequestId, ShortLabel, Timestamp, UserId};
+use brownie_domain::{
+    AuditId, Document, IncidentId, List, RequestId, ShortLabel, Timestamp, UserId,
+};
 use brownie_persistence::{AuditEntry, AuditFilter};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -61,7 +63,8 @@ pub(crate) struct AuditView {
     version: i64,
     /// For each column that changed: its value before and after. Secrets are not repeated.
     #[schemars(example = serde_json::json!({"status": {"before": "open", "after": "resolved"}}))]
-    changes: Option<Value>,
+    #[schemars(with = "Option<Value>")]
+    changes: Option<Document>,
 }
 
 impl From<AuditEntry> for AuditView {

@@ -70,7 +70,7 @@ pub(crate) async fn get(
             None => None,
         };
         let question = Question { team, name, severity, agent };
-        let candidates = scope.configs().candidates(explain).await?;
+        let candidates = scope.configs().candidates(&question, explain).await?;
         let found = web::block(move || resolve(&candidates, &question)).await.map_err(|error| {
             tracing::error!(%error, "a configuration could not be resolved");
             Problem::new(Code::Internal)

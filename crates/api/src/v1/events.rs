@@ -8,7 +8,8 @@ use actix_web::{
     http::{Method, header},
     web::{self, Bytes},
 };
-use brownie_domain::{EventId, Timestamp, Version};
+use brownie_bulkhead::Permit;
+use brownie_domain::{EventId, OrganizationId, Timestamp, Version};
 use brownie_persistence::{Error, Event, EventCursor, Pulse};
 use futures_util::stream;
 use schemars::JsonSchema;
@@ -122,10 +123,16 @@ pub(crate) async fn list(
         })?,
         None => access.read().events().beginning(),
     };
-    let pulse = deps.store.pulse();
+    let pulse = deps.store.pulse(access.org_id());
     if wants_stream(&request) && request.method() == Method::GET {
-        return Ok(Feed::Stream(stream_from(request, closing, place, pulse)));
+        let permit = deps.bulkheads.stream(access.org_id()).await?;
+        return Ok(Feed::Stream(stream_from(request, closing, place, pulse, permit)));
     }
+    // Who waits holds a connection as a stream does.
+    let _permit = match feed.wait {
+        Some(_) => Some(deps.bulkheads.stream(access.org_id()).await?),
+        None => None,
+    };
 
     let deadline = Instant::now() + Duration::from_secs(feed.wait.unwrap_or_default());
     let events = wait_for_events(&access, place, limit, pulse, &closing, deadline).await?;
@@ -185,6 +192,7 @@ struct Stream {
     closing: web::Data<Closing>,
     place: EventCursor,
     pulse: Pulse,
+    _permit: Permit<OrganizationId>,
 }
 
 /// It ends when its reader may no longer read, when the database does not answer, and when the
@@ -194,8 +202,9 @@ fn stream_from(
     closing: web::Data<Closing>,
     place: EventCursor,
     pulse: Pulse,
+    permit: Permit<OrganizationId>,
 ) -> HttpResponse {
-    let stream = Stream { request, closing, place, pulse };
+    let stream = Stream { request, closing, place, pulse, _permit: permit };
     let chunks = stream::unfold(Some(stream), |stream| async move {
         let mut stream = stream?;
         let chunk = stream.next().await?;

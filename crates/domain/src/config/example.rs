@@ -69,7 +69,7 @@ fn the_worked_example_of_the_page_is_what_happens() {
     assert!(candidates.iter().any(|one| one.status == ConfigStatus::Draft));
     let resolution = resolve(&candidates, &question).unwrap();
 
-    let document = Value::Object(resolution.document.members().clone());
+    let document = Value::Object(resolution.document.members().unwrap());
     let found: Vec<[String; 3]> = resolution
         .origins
         .iter()

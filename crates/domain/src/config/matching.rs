@@ -86,7 +86,7 @@ impl Candidate {
     /// # Errors
     ///
     /// The first reason why not.
-    pub(super) fn applies_to(&self, question: &Question) -> Result<(), Reason> {
+    pub fn applies_to(&self, question: &Question) -> Result<(), Reason> {
         if !self.is_active {
             return Err(Reason::Inactive);
         }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::{Candidate, Question, Reason, merge::Merged};
 use crate::{ConfigId, ConfigName, ConfigType, Document, Invalid};
@@ -18,6 +19,11 @@ pub struct Resolution {
     pub origins: BTreeMap<String, Origin>,
     /// What became of each candidate, the weakest first.
     pub verdicts: Vec<Verdict>,
+}
+
+impl Resolution {
+    /// The most bytes that the bodies of those that apply may have together: eight of the largest.
+    pub const MAX_BODIES: usize = 8 * Document::MAX_BYTES;
 }
 
 /// The configuration that a value came from.
@@ -85,6 +91,15 @@ pub enum Unresolvable {
     /// Two have one id. They may differ, so that neither is right.
     #[error("configuration {0} is there twice")]
     Twice(ConfigId),
+    /// The bodies of those that apply are more than can be merged.
+    #[error(
+        "the configurations that apply have {bytes} bytes together, more than {}; make them smaller",
+        Resolution::MAX_BODIES
+    )]
+    TooMuch {
+        /// How many bytes they have.
+        bytes: usize,
+    },
     /// The result is no [`Document`]: each is small enough, all together are not.
     #[error("the merged {0}; make the configurations that apply smaller")]
     TooLarge(#[from] Invalid),
@@ -101,7 +116,8 @@ pub enum Unresolvable {
 ///
 /// # Errors
 ///
-/// When an id is there twice, or the result is larger than [`Document::MAX_BYTES`].
+/// When an id is there twice, what applies is more than [`Resolution::MAX_BODIES`], or the result is larger
+/// than [`Document::MAX_BYTES`].
 pub fn resolve(candidates: &[Candidate], question: &Question) -> Result<Resolution, Unresolvable> {
     let mut ids = HashSet::new();
     if let Some(twice) = candidates.iter().find(|candidate| !ids.insert(candidate.id)) {
@@ -110,13 +126,18 @@ pub fn resolve(candidates: &[Candidate], question: &Question) -> Result<Resoluti
     let mut order: Vec<&Candidate> = candidates.iter().collect();
     order.sort_unstable_by_key(|candidate| candidate.strength());
 
+    let outcomes: Vec<Result<(), Reason>> =
+        order.iter().map(|candidate| candidate.applies_to(question)).collect();
+    let bodies = bodies(&order, &outcomes)?;
+
     let mut merged = Merged::new();
     let mut places = 0;
     let mut verdicts: Vec<Verdict> = Vec::with_capacity(order.len());
-    for (index, candidate) in order.iter().enumerate() {
-        let outcome = match candidate.applies_to(question) {
+    for (index, ((candidate, outcome), body)) in order.iter().zip(outcomes).zip(&bodies).enumerate()
+    {
+        let outcome = match outcome {
             Ok(()) => {
-                merged.lay(candidate.body.members(), index, |pointer, owner| {
+                merged.lay(body, index, |pointer, owner| {
                     if let Some(Verdict { outcome, .. }) = verdicts.get_mut(owner) {
                         outcome.lose(pointer, candidate.id);
                     }
@@ -142,6 +163,23 @@ pub fn resolve(candidates: &[Candidate], question: &Question) -> Result<Resoluti
         }
     });
     Ok(Resolution { document: Document::try_from(merged.into_value())?, origins, verdicts })
+}
+
+/// Reads the bodies of those that apply; of the others, none.
+fn bodies(
+    order: &[&Candidate],
+    outcomes: &[Result<(), Reason>],
+) -> Result<Vec<Map<String, Value>>, Unresolvable> {
+    let applied = order.iter().zip(outcomes).filter(|(_, outcome)| outcome.is_ok());
+    let bytes: usize = applied.map(|(candidate, _)| candidate.body.text().len()).sum();
+    if bytes > Resolution::MAX_BODIES {
+        return Err(Unresolvable::TooMuch { bytes });
+    }
+    let read = |(candidate, outcome): (&&Candidate, &Result<(), Reason>)| match outcome {
+        Ok(()) => Ok(candidate.body.members()?),
+        Err(_) => Ok(Map::new()),
+    };
+    order.iter().zip(outcomes).map(read).collect()
 }
 
 impl Outcome {

@@ -53,7 +53,8 @@ impl ConfigSchema {
     /// The violations, at most [`ConfigSchema::MAX_VIOLATIONS`]; only one, of the whole, when both
     /// schema and document are large.
     pub fn check(&self, document: &Document) -> Result<(), Vec<Violation>> {
-        let value = Value::Object(document.members().clone());
+        let members = document.members().map_err(|error| whole(&error.reason))?;
+        let value = Value::Object(members);
         let size = survey::size(&value);
         if self.parts.saturating_mul(size.bytes) > Self::MAX_WORK {
             return Err(whole("is too large to be checked by a schema of this size"));
@@ -89,7 +90,7 @@ impl TryFrom<Document> for ConfigSchema {
     ///
     /// When it is no JSON Schema, leads out of itself, or is too large.
     fn try_from(document: Document) -> Result<Self, Invalid> {
-        let value = Value::Object(document.members().clone());
+        let value = Value::Object(document.members()?);
         let parts = survey::parts(&value)?;
         let validator = jsonschema::options()
             .with_retriever(NoRetriever)

@@ -3,7 +3,10 @@
 use std::{
     mem,
     ops::Deref,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -12,9 +15,13 @@ use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
 use deadpool_postgres::ClientWrapper;
 use postgres_native_tls::MakeTlsConnector;
 use tokio::{runtime::Handle, time::timeout};
-use tokio_postgres::NoTls;
+use tokio_postgres::{NoTls, SimpleQueryMessage};
 
-use super::connect::Target;
+use super::{
+    connect::Target,
+    pooler::{self, Pooler},
+    session,
+};
 use crate::{Error, PoolOptions, Result, Tls};
 
 /// How long an idle connection is trusted without asking.
@@ -24,6 +31,11 @@ pub(super) const PING_LIMIT: Duration = Duration::from_millis(500);
 
 /// How long a log-in may take.
 const OPENING_LIMIT: Duration = Duration::from_secs(5);
+/// How often to open another connection instead of one that leads to a pooler which cannot be used: behind
+/// one address there may be others.
+const OPENINGS: usize = 5;
+/// How long asking the server to cancel something may take.
+const CANCEL_LIMIT: Duration = Duration::from_secs(2);
 
 /// A connection, and the server process at its other end.
 #[derive(Debug)]
@@ -36,6 +48,12 @@ pub(crate) struct Connection {
     tenant: Mutex<Tenant>,
     /// With which generation of certificates it was opened.
     generation: u64,
+    /// Whether a pooler in transaction mode is in between: then nothing belongs to the session.
+    pub(super) pooled: bool,
+    /// When it is replaced, however well it is.
+    expires: Instant,
+    /// How often plans had become outdated when its prepared statements were last thrown away.
+    plans: AtomicU64,
     /// How long a statement may take without a line in the log.
     pub(super) slow_after: Option<Duration>,
 }
@@ -73,7 +91,8 @@ impl Connection {
         self.tenant.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn rested(&self) -> Duration {
+    /// Returns how long it has not answered.
+    pub(super) fn rested(&self) -> Duration {
         self.answered.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
     }
 }
@@ -91,6 +110,12 @@ pub(crate) struct Connector {
     target: Target,
     session: String,
     slow_after: Option<Duration>,
+    max_lifetime: Duration,
+    pooler: Pooler,
+    /// Whether any connection has led to a pooler in transaction mode.
+    pooled: AtomicBool,
+    /// How often a migration has outdated what sessions had prepared.
+    plans: AtomicU64,
     /// Where connections live. What is opened elsewhere ends when that does.
     runtime: Handle,
     /// When a connection that had rested was last found dead.
@@ -106,8 +131,43 @@ impl std::fmt::Debug for Connector {
 
 impl Connector {
     pub(super) fn new(target: Target, options: &PoolOptions, runtime: Handle) -> Self {
-        let (session, slow_after) = (session_settings(options), options.slow_statement);
-        Self { target, session, slow_after, runtime, silence: Mutex::new(None) }
+        Self {
+            target,
+            session: session::settings(options),
+            slow_after: options.slow_statement,
+            max_lifetime: options.max_lifetime,
+            // The embedded server is ours alone.
+            pooler: if options.single_connection { Pooler::Session } else { options.pooler },
+            pooled: AtomicBool::new(options.pooler == Pooler::Transaction),
+            plans: AtomicU64::new(0),
+            runtime,
+            silence: Mutex::new(None),
+        }
+    }
+
+    /// Tells whether any connection has led to a pooler in transaction mode.
+    pub(super) fn is_pooled(&self) -> bool {
+        self.pooled.load(Ordering::Relaxed)
+    }
+
+    /// Notes why something failed: after the first statement whose plan a migration has outdated, no
+    /// connection uses what it had prepared before.
+    pub(super) fn note<T>(&self, outcome: &Result<T>) {
+        if matches!(outcome, Err(error) if crate::sqlstate::is_outdated_plan(error)) {
+            self.plans.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Asks the server to stop what a connection runs. It may come too late, and stop what runs next.
+    pub(super) async fn cancel(&self, connection: &Connection) {
+        let token = connection.cancel_token();
+        let asking = async {
+            match self.target.tls.as_ref().map(Tls::now) {
+                Some((_, tls)) => token.cancel_query(MakeTlsConnector::new(tls)).await,
+                None => token.cancel_query(NoTls).await,
+            }
+        };
+        drop(timeout(CANCEL_LIMIT, asking).await);
     }
 
     /// Opens a connection with nothing set.
@@ -150,11 +210,41 @@ impl Connector {
     /// Opens a connection that is ready for work.
     pub(super) async fn open(&self) -> Result<Connection> {
         let (client, generation) = self.connect_now().await?;
-        client.batch_execute(&self.session).await?;
-        let backend = client.query_one("SELECT pg_backend_pid()", &[]).await?.try_get(0)?;
+        let standing = client.simple_query(&format!("{}; {STANDING}", self.session)).await?;
+        let backend = backend_of_primary(&standing)?;
+        let pooled = match self.pooler {
+            Pooler::Session => false,
+            Pooler::Transaction => true,
+            Pooler::Unknown => pooler::is_between(self, &client, backend).await?,
+        };
+        if pooled && !self.pooled.swap(true, Ordering::Relaxed) {
+            tracing::info!("a pooler in transaction mode is between us and the database");
+        }
         let (answered, tenant) = (Mutex::new(Instant::now()), Mutex::new(Tenant::Is(None)));
-        let slow_after = self.slow_after;
-        Ok(Connection { client, backend, answered, tenant, generation, slow_after })
+        let (slow_after, expires) = (self.slow_after, Instant::now() + jittered(self.max_lifetime));
+        let plans = AtomicU64::new(self.plans.load(Ordering::Relaxed));
+        Ok(Connection {
+            client,
+            backend,
+            answered,
+            tenant,
+            generation,
+            pooled,
+            expires,
+            plans,
+            slow_after,
+        })
+    }
+
+    /// The same, with another one instead of any that leads to a pooler which cannot be used.
+    async fn open_usable(&self) -> Result<Connection> {
+        for _ in 1..OPENINGS {
+            match self.open().await {
+                Err(Error::Settings(why)) => tracing::warn!(why, "a connection is not used"),
+                outcome => return outcome,
+            }
+        }
+        self.open().await
     }
 
     /// Makes sure that a connection which has rested is still good.
@@ -169,11 +259,21 @@ impl Connector {
         if self.is_suspect(rested) {
             return Err(RecycleError::message("rested since before the network fell silent"));
         }
+        if connection.expires <= Instant::now() {
+            return Err(RecycleError::message("as old as a connection may become"));
+        }
+        let plans = self.plans.load(Ordering::Relaxed);
+        if connection.plans.swap(plans, Ordering::Relaxed) != plans {
+            connection.statement_cache.clear();
+        }
         if rested < TRUSTED_IDLE {
             return Ok(());
         }
-        match timeout(PING_LIMIT, connection.simple_query("")).await {
-            Ok(answer) => answer.map(drop).map_err(|error| RecycleError::Backend(error.into())),
+        match timeout(PING_LIMIT, connection.simple_query(STANDING)).await {
+            Ok(Ok(standing)) => {
+                backend_of_primary(&standing).map(drop).map_err(RecycleError::Backend)
+            }
+            Ok(Err(error)) => Err(RecycleError::Backend(error.into())),
             Err(_) => {
                 *self.silence.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
                 Err(RecycleError::message("an idle connection did not answer"))
@@ -193,7 +293,7 @@ impl Manager for Maker {
     async fn create(&self) -> Result<Connection> {
         let connector = Arc::clone(&self.0);
         // In the task, which goes on when the pool has given up waiting for it.
-        let opening = async move { timeout(OPENING_LIMIT, connector.open()).await };
+        let opening = async move { timeout(OPENING_LIMIT, connector.open_usable()).await };
         let opening = self
             .0
             .runtime
@@ -206,30 +306,33 @@ impl Manager for Maker {
     }
 }
 
-/// What a session is told once: that a statement outside of a unit reads, and the limits. Through a
-/// pooler in transaction mode this reaches only whatever server connection comes first, so there the
-/// brackets say it, too.
-fn session_settings(options: &PoolOptions) -> String {
-    let role = match &options.role {
-        // A quoted identifier (PostgreSQL manual, section 4.1.1).
-        Some(role) => format!("SET ROLE \"{}\"; ", role.replace('"', "\"\"")),
-        None => String::new(),
-    };
-    format!(
-        "{role}SET default_transaction_isolation = 'read committed'; \
-         SET default_transaction_read_only = on; SET {}",
-        timeouts(options).join("; SET ")
-    )
+/// Who serves, and whether it is a standby.
+const STANDING: &str = "SELECT pg_backend_pid(), pg_is_in_recovery()";
+
+/// Reads the answer to [`STANDING`].
+///
+/// # Errors
+/// When it is a standby's: it refuses writes and shows rows as they once were. Another connection may lead to
+/// the primary.
+fn backend_of_primary(answer: &[SimpleQueryMessage]) -> Result<i32> {
+    let row = answer.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    });
+    let standing = row.and_then(|row| Some((row.get(0)?.parse().ok()?, row.get(1)?)));
+    match standing {
+        Some((backend, "f")) => Ok(backend),
+        Some(_) => Err(Error::Unavailable(Some(
+            "the server is a standby, which only reads; the address must lead to the primary"
+                .into(),
+        ))),
+        None => Err(Error::Database("the server does not say who it is".into())),
+    }
 }
 
-/// The limits that the server keeps, and how it prints times.
-pub(super) fn timeouts(options: &PoolOptions) -> [String; 4] {
-    let statement = options.statement_timeout.as_millis();
-    [
-        format!("statement_timeout = {statement}"),
-        format!("lock_timeout = {}", options.lock_timeout.as_millis()),
-        format!("idle_in_transaction_session_timeout = {statement}"),
-        // Times inside of documents, as in the audit log, are printed by the server.
-        "TimeZone = 'UTC'".to_owned(),
-    ]
+/// Ends somewhere in the last fifth of `limit`, so that what was opened together is not replaced together.
+fn jittered(limit: Duration) -> Duration {
+    let fifth = limit / 5;
+    let part = f64::from(getrandom::u32().unwrap_or_default()) / f64::from(u32::MAX);
+    limit - fifth.mul_f64(part)
 }

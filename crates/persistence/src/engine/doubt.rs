@@ -14,7 +14,7 @@ use std::{
 use tokio::{sync::Mutex, time::timeout};
 use tokio_postgres::error::SqlState;
 
-use super::{Engine, Tally, connection::Connector};
+use super::{Engine, Lease, Tally, connection::Connector};
 use crate::{Error, Result};
 
 /// How long an answer is waited for without asking.
@@ -113,7 +113,7 @@ pub(super) async fn patiently<T>(
 impl Engine {
     /// Returns whom to ask, if anybody can be: not behind a pooler, which hides the server's
     /// processes, nor where there is one connection and no second.
-    pub(super) fn doubt(&self) -> Option<&Doubt> {
-        if self.is_pooled() { None } else { self.doubt.as_ref() }
+    pub(super) fn doubt(&self, lease: &Lease) -> Option<&Doubt> {
+        if lease.pooled { None } else { self.doubt.as_ref() }
     }
 }

@@ -14,68 +14,68 @@ mod aside;
 mod connect;
 mod connection;
 mod doubt;
+mod flight;
 mod lead;
 mod meter;
+mod pooler;
 mod probe;
 mod retry;
+mod session;
 mod statement;
 mod tally;
 mod unit;
 mod values;
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use brownie_bulkhead::{Bulkhead, Division};
 use brownie_domain::OrganizationId;
 use deadpool::managed::{Pool, PoolError};
-use futures_util::future::{join, join3};
 use sea_orm::Statement;
 use tokio::{
     runtime::Handle,
     sync::{OwnedRwLockWriteGuard, RwLock},
     time::timeout,
 };
-use tokio_postgres::{Row, types::ToSql};
+use tokio_postgres::Row;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::{Error, PoolOptions, Result};
 use aside::Aside;
-use connection::{Connector, Maker, PING_LIMIT, timeouts};
+use connection::{Connector, Maker, PING_LIMIT};
 use doubt::{Doubt, patiently};
+use flight::{Lease, Lent, Ready};
 pub(crate) use lead::Lead;
 use meter::Meter;
+pub use pooler::Pooler;
 pub use probe::Footing;
 pub(crate) use retry::{Cause, Tries};
 pub use tally::Tally;
 pub(crate) use unit::Unit;
-use values::Parameter;
-
-/// A connection on loan from the pool.
-type Object = deadpool::managed::Object<Maker>;
 
 /// The pool, and the tasks that use it.
 #[derive(Debug, Clone)]
 pub(crate) struct Engine {
     pool: Pool<Maker>,
+    /// Who may have how many of its connections, and whose turn it is. What is of no organization shares one
+    /// place.
+    bulkhead: Bulkhead<Option<OrganizationId>>,
     /// Where there is one connection: who may have it. Units read it, whoever borrows it writes.
     gate: Option<Arc<RwLock<()>>>,
     connector: Arc<Connector>,
     aside: Aside,
     doubt: Option<Doubt>,
-    /// Whether a pooler in transaction mode is in between: then nothing belongs to a session.
-    pooled: Arc<AtomicBool>,
     tasks: TaskTracker,
     /// Where connections and units live: the runtime that made the engine. A web server's workers
     /// have runtimes of their own, which end first when it stops; what lived there would be cut.
     runtime: Handle,
     acquire_timeout: Duration,
     statement_timeout: Duration,
+    read_timeout: Duration,
     /// The limits, as a bracket says them where a session cannot.
     limits: Arc<str>,
     meter: Meter,
@@ -110,37 +110,53 @@ impl Engine {
             .runtime(deadpool::Runtime::Tokio1)
             .build()
             .map_err(|error| Error::Settings(error.to_string()))?;
+        keep_fresh(&runtime, &pool, options);
+        let limits = session::limits(options).map(|limit| format!("; SET LOCAL {limit}"));
+        let division = Division::halves(options.max_connections, WAITING);
+        let share = options.share.unwrap_or(division.share).clamp(1, options.max_connections);
         Ok(Self {
             pool,
+            bulkhead: Bulkhead::new(Division { share, waiting: share * WAITING, ..division }),
             gate: options.single_connection.then(Arc::default),
             doubt: (!options.single_connection).then(|| Doubt::new(Arc::clone(&connector))),
             connector,
             aside: Aside::default(),
-            pooled: Arc::default(),
             tasks: TaskTracker::new(),
             runtime,
             acquire_timeout: options.acquire_timeout,
             statement_timeout: options.statement_timeout,
-            limits: timeouts(options).map(|limit| format!("; SET LOCAL {limit}")).concat().into(),
+            read_timeout: options.read_timeout.min(options.statement_timeout),
+            limits: limits.concat().into(),
             meter: Meter::new(options.track_statements),
         })
     }
 
     /// Begins a unit of work that may write. Nothing is sent yet.
     pub(crate) async fn begin(&self, org: OrganizationId) -> Result<Unit> {
-        let client = self.acquire().await?;
-        Ok(Unit::new(client, self.bracket("READ WRITE", org), self.clone()))
+        let client = self.acquire(Some(org)).await?;
+        let bracket = self.bracket("READ WRITE", org, client.pooled);
+        Ok(Unit::new(client, bracket, self.clone()))
     }
 
     /// Runs one reading statement for an organization.
     pub(crate) async fn read(&self, org: OrganizationId, statement: Statement) -> Result<Vec<Row>> {
-        self.run(Some(org), statement).await
+        Ok(self.run(Some(org), statement, usize::MAX).await?.0)
+    }
+
+    /// The same, for as many rows as have `most` bytes together, one at least, and whether there are more.
+    pub(crate) async fn read_within(
+        &self,
+        org: OrganizationId,
+        statement: Statement,
+        most: usize,
+    ) -> Result<(Vec<Row>, bool)> {
+        self.run(Some(org), statement, most).await
     }
 
     /// Runs one statement for no organization: those tables that belong to none, and the look-ups
     /// that must find the organization first.
     pub(crate) async fn read_unscoped(&self, statement: Statement) -> Result<Vec<Row>> {
-        self.run(None, statement).await
+        Ok(self.run(None, statement, usize::MAX).await?.0)
     }
 
     /// Runs one statement that writes for no organization, in a transaction of its own: to its end,
@@ -148,29 +164,36 @@ impl Engine {
     pub(crate) async fn write_unscoped(&self, statement: Statement) -> Result<Vec<Row>> {
         let engine = self.clone();
         self.spawn(async move {
-            let client = engine.acquire().await?;
+            let client = engine.acquire(None).await?;
             let timer = engine.meter.start(&statement.sql);
-            let bracket =
-                format!("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE{}", engine.limits());
-            let work = Box::pin(bracketed(&client, &bracket, statement));
-            let outcome = patiently(engine.doubt(), client.backend, engine.limit(), work).await;
+            let limits = engine.limits(client.pooled);
+            let bracket = format!("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE{limits}");
+            let work = Box::pin(flight::bracketed(&client, &bracket, statement, usize::MAX));
+            let outcome =
+                patiently(engine.doubt(&client), client.backend, engine.limit(), work).await;
             timer.stop(&outcome);
             client.answered();
+            engine.connector.note(&outcome);
             if matches!(outcome, Err(Error::Unavailable(_) | Error::Timeout)) {
-                discard(client);
+                client.discard();
             }
-            outcome
+            Ok(outcome?.rows)
         })
         .await
     }
 
     /// Runs where the caller is: a flight is sent whole or not at all, so a caller that is dropped
-    /// leaves a connection that is clean once the answers are in ([`Lent`] waits for them).
-    async fn run(&self, org: Option<OrganizationId>, statement: Statement) -> Result<Vec<Row>> {
+    /// leaves a connection that is clean once the answers are in ([`Lent`] waits for them, or cancels).
+    async fn run(
+        &self,
+        org: Option<OrganizationId>,
+        statement: Statement,
+        most: usize,
+    ) -> Result<(Vec<Row>, bool)> {
         let mut tries = Tries::default();
         loop {
-            let outcome = match self.acquire().await {
-                Ok(client) => self.run_on(client, org, statement.clone()).await,
+            let outcome = match self.acquire(org).await {
+                Ok(client) => self.run_on(client, org, statement.clone(), most).await,
                 Err(error) => Err(error),
             };
             match outcome.as_ref().err().and_then(Cause::of) {
@@ -182,28 +205,28 @@ impl Engine {
 
     async fn run_on(
         &self,
-        client: Object,
+        lease: Lease,
         org: Option<OrganizationId>,
         statement: Statement,
-    ) -> Result<Vec<Row>> {
-        let mut lent = Lent { client: Some(client), engine: self };
-        let Some(client) = &lent.client else { return Err(Error::UnitOver) };
+        most: usize,
+    ) -> Result<(Vec<Row>, bool)> {
+        let lent = Lent::new(lease, self);
+        let Some(client) = lent.lease() else { return Err(Error::UnitOver) };
         let timer = self.meter.start(&statement.sql);
         let work = Box::pin(async {
-            match org.filter(|_| self.is_pooled()) {
-                Some(org) => bracketed(client, &self.bracket("READ ONLY", org), statement).await,
-                None => flight(client, org, statement).await,
+            match org.filter(|_| client.pooled) {
+                Some(org) => {
+                    // A standby refuses to begin one that writes: behind a pooler, nothing else tells.
+                    let bracket =
+                        self.bracket("READ WRITE", org, true) + "; SET TRANSACTION READ ONLY";
+                    flight::bracketed(client, &bracket, statement, most).await
+                }
+                None => flight::alone(client, org, statement, most).await,
             }
         });
-        let outcome = patiently(self.doubt(), client.backend, self.limit(), work).await;
+        let outcome = patiently(self.doubt(client), client.backend, self.read_timeout, work).await;
         timer.stop(&outcome);
-        client.answered();
-        if let Some(client) = lent.client.take()
-            && matches!(outcome, Err(Error::Unavailable(_) | Error::Timeout))
-        {
-            discard(client);
-        }
-        outcome
+        lent.ends(outcome)
     }
 
     /// Runs `work` in a task of its own, which ends when it ends, whatever becomes of the caller. It
@@ -238,7 +261,7 @@ impl Engine {
                 let client = self.pool.get().await.map_err(|_| Error::Unavailable(None))?;
                 // It ends when a connection is cut that has answers under way.
                 let answered = client.simple_query("").await;
-                discard(client);
+                drop(deadpool::managed::Object::take(client));
                 answered?;
             }
             Ok(guard)
@@ -246,39 +269,54 @@ impl Engine {
         timeout(self.limit() + self.acquire_timeout, work).await.unwrap_or(Err(Error::Timeout))
     }
 
-    async fn acquire(&self) -> Result<Object> {
+    /// Waits for a connection: in turn with other organizations, and then for the pool's.
+    async fn acquire(&self, tenant: Option<OrganizationId>) -> Result<Lease> {
         let began = Instant::now();
-        // The pool's own limits are for each step; this one is for all.
+        // The limits of each step are the pool's and the bulkhead's own; this one is for all.
         let get = Box::pin(async {
+            let entering = timeout(self.acquire_timeout, self.bulkhead.enter(tenant)).await;
+            let Ok(Ok(permit)) = entering else { return Err(self.why_full(tenant)) };
             let _gate = match &self.gate {
                 Some(gate) => Some(gate.read().await),
                 None => None,
             };
-            self.pool.get().await
+            match self.pool.get().await {
+                Ok(connection) => Ok(Lease { connection, permit }),
+                Err(PoolError::Backend(error)) => Err(error),
+                Err(PoolError::Timeout(_)) => Err(Error::Unavailable(None)),
+                Err(other) => Err(Error::Unavailable(Some(Box::new(other)))),
+            }
         });
-        let outcome = match timeout(self.acquire_timeout * 2, get).await {
-            Ok(Ok(client)) => Ok(client),
-            Ok(Err(PoolError::Backend(error))) => Err(error),
-            Ok(Err(PoolError::Timeout(_))) | Err(_) => Err(Error::Unavailable(None)),
-            Ok(Err(other)) => Err(Error::Unavailable(Some(Box::new(other)))),
-        };
+        let outcome =
+            timeout(self.acquire_timeout * 2, get).await.unwrap_or(Err(Error::Unavailable(None)));
         self.meter.waited(began.elapsed(), &outcome);
         outcome
+    }
+
+    /// Nobody was let in: because all connections are used, or because the organization itself uses all that
+    /// it may.
+    fn why_full(&self, tenant: Option<OrganizationId>) -> Error {
+        let Division { permits, share, .. } = self.bulkhead.division();
+        if share < permits && tenant.is_some() && self.bulkhead.is_at_share(tenant) {
+            Error::ShareUsed { connections: share }
+        } else {
+            Error::Unavailable(None)
+        }
     }
 
     /// Begins a transaction for `org`. The id is a UUID, which needs no quoting. The isolation level
     /// is named, whatever the server's default: who counts under a lock, and who reads up to the
     /// horizon, needs a new snapshot for each statement.
-    fn bracket(&self, access: &str, org: OrganizationId) -> String {
-        let limits = self.limits();
+    fn bracket(&self, access: &str, org: OrganizationId, pooled: bool) -> String {
+        let limits = self.limits(pooled);
         format!(
             "BEGIN ISOLATION LEVEL READ COMMITTED {access}; SET LOCAL app.org_id = '{org}'{limits}"
         )
     }
 
     /// What a bracket says of limits: where no session is ours, all of them.
-    fn limits(&self) -> &str {
-        if self.is_pooled() { &self.limits } else { "" }
+    fn limits(&self, pooled: bool) -> &str {
+        if pooled { &self.limits } else { "" }
     }
 
     /// The server ends a statement by itself; this ends the wait for a server that does not.
@@ -286,12 +324,9 @@ impl Engine {
         self.statement_timeout + Duration::from_secs(2)
     }
 
+    /// Tells whether any connection has led to a pooler in transaction mode.
     fn is_pooled(&self) -> bool {
-        self.pooled.load(Ordering::Relaxed)
-    }
-
-    fn set_pooled(&self, pooled: bool) {
-        self.pooled.store(pooled, Ordering::Relaxed);
+        self.connector.is_pooled()
     }
 
     /// Waits for all units under way, then closes the connections.
@@ -308,89 +343,36 @@ impl Engine {
     pub(crate) fn pool_state(&self) -> PoolState {
         let status = self.pool.status();
         let (open, idle) = (status.size, status.available);
-        PoolState { open, idle, waiting: status.waiting, max: status.max_size }
+        let waiting = status.waiting + self.bulkhead.waiting();
+        PoolState { open, idle, waiting, max: status.max_size }
     }
 }
 
-/// A statement made ready on a connection.
-struct Ready {
-    sql: String,
-    statement: tokio_postgres::Statement,
-    parameters: Vec<Parameter>,
-}
+/// How many may wait for each connection of an organization's share. More would be answered too late.
+const WAITING: usize = 256;
+/// How many idle connections are kept however long they rest.
+const KEPT_IDLE: usize = 2;
 
-impl Ready {
-    /// Prepares `statement`, or finds it prepared.
-    async fn on(client: &Object, statement: Statement) -> Result<Self> {
-        let parameters = Parameter::all(statement.values);
-        let types = parameters.iter().map(Parameter::declared_type).collect::<Result<Vec<_>>>()?;
-        let sql = statement.sql;
-        let statement = client.prepare_typed_cached(&sql, &types).await?;
-        Ok(Self { sql, statement, parameters })
+/// Closes what has rested for long or is too old, as long as there is a pool: others may need the places.
+fn keep_fresh(runtime: &Handle, pool: &Pool<Maker>, options: &PoolOptions) {
+    if options.single_connection {
+        return;
     }
-
-    async fn run(&self, client: &Object) -> Result<Vec<Row>> {
-        let parameters: Vec<&(dyn ToSql + Sync)> =
-            self.parameters.iter().map(|parameter| parameter as _).collect();
-        let started = Instant::now();
-        let outcome = client.query(&self.statement, &parameters).await;
-        let (took, rows) = (started.elapsed(), outcome.as_ref().ok().map(Vec::len));
-        Tally::note_rows(rows.unwrap_or_default());
-        if client.slow_after.is_some_and(|limit| took > limit) {
-            statement::report_slow(&self.sql, took, rows);
+    let (pool, max_idle) = (pool.weak(), options.max_idle);
+    let mut tick = tokio::time::interval((max_idle / 4).clamp(TICK.0, TICK.1));
+    drop(runtime.spawn(async move {
+        loop {
+            tick.tick().await;
+            let Some(pool) = pool.upgrade().filter(|pool| !pool.is_closed()) else { return };
+            let mut kept = 0;
+            pool.retain(|connection, _| {
+                let is_kept = connection.rested() < max_idle || kept < KEPT_IDLE;
+                kept += usize::from(is_kept);
+                is_kept
+            });
         }
-        Ok(outcome?)
-    }
+    }));
 }
 
-/// Runs a statement in a session whose tenant is `org`: one message each way when it has been before,
-/// two messages without waiting in between when not. `join` polls its futures in order, and
-/// tokio-postgres sends when first polled.
-async fn flight(
-    client: &Object,
-    org: Option<OrganizationId>,
-    statement: Statement,
-) -> Result<Vec<Row>> {
-    let ready = Ready::on(client, statement).await?;
-    let (turned, rows) = join(client.turn_to(org), ready.run(client)).await;
-    turned?;
-    rows
-}
-
-/// The same behind a pooler, where no session is ours: the tenant holds for a transaction, and
-/// bracket, statement and COMMIT are on their way before the first answer is back. If the statement
-/// fails, the COMMIT rolls back.
-async fn bracketed(client: &Object, bracket: &str, statement: Statement) -> Result<Vec<Row>> {
-    let ready = Ready::on(client, statement).await?;
-    let (begun, rows, ended) =
-        join3(client.batch_execute(bracket), ready.run(client), client.batch_execute("COMMIT"))
-            .await;
-    begun?;
-    let rows = rows?;
-    ended?;
-    Ok(rows)
-}
-
-/// A connection with a flight under way. If the caller is dropped, it is given back once all answers
-/// are in: the next to use it would wait for them.
-struct Lent<'a> {
-    client: Option<Object>,
-    engine: &'a Engine,
-}
-
-impl Drop for Lent<'_> {
-    fn drop(&mut self) {
-        let Some(client) = self.client.take() else { return };
-        let limit = self.engine.limit();
-        drop(self.engine.runtime.spawn(async move {
-            if !matches!(timeout(limit, client.simple_query("")).await, Ok(Ok(_))) {
-                discard(client);
-            }
-        }));
-    }
-}
-
-/// Closes a connection instead of giving it back.
-fn discard(client: Object) {
-    drop(Object::take(client));
-}
+/// How often to look for connections that rest, at the most and at the least.
+const TICK: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));

@@ -1,13 +1,10 @@
 //! What stands between us and the rows, found out once when a service starts: a pooler, and of what
 //! kind; a role, and whether row-level security holds it.
 
-use std::collections::BTreeSet;
-
 use sea_orm::{DbBackend, Statement};
-use tokio_postgres::{SimpleQueryMessage, error::SqlState};
 
 use super::Engine;
-use crate::{Error, Result};
+use crate::Result;
 
 /// What a store stands on: what [`crate::SystemScope::footing`] finds out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,67 +16,11 @@ pub struct Footing {
     pub unwalled: Option<String>,
 }
 
-/// How often to look. A pooler may give us the same server connection twice by chance.
-const LOOKS: usize = 8;
-
-/// A statement that nobody else prepares.
-const MARK: &str = "SELECT 'brownie asks who is in between'";
-
-const BAD_POOLER: &str = "there is a pooler in transaction mode between us and the database that \
-    hands on the names of prepared statements as they are (PgBouncer before 1.21, or a newer one \
-    without max_prepared_statements): it gives one client the rows of another's query. Use PgBouncer \
-    1.21 or newer with max_prepared_statements = 200, session mode, or no pooler";
-
 impl Engine {
-    /// Finds out what is in between, and acts upon it from now on.
+    /// Finds out what is in between. Each connection does so for itself when it is opened.
     pub(crate) async fn footing(&self) -> Result<Footing> {
-        let engine = self.clone();
-        let pooled = match &self.doubt {
-            Some(_) => self.spawn(async move { engine.find_pooler().await }).await?,
-            None => false,
-        };
-        self.set_pooled(pooled);
-        Ok(Footing { pooled, unwalled: self.find_gap().await? })
-    }
-
-    /// Tells whether two connections of ours get to share server processes, as they do behind a
-    /// pooler in transaction mode.
-    ///
-    /// # Errors
-    /// When such a pooler cannot tell our prepared statements from others'.
-    async fn find_pooler(&self) -> Result<bool> {
-        let first = self.connector.connect().await?;
-        let second = self.connector.connect().await?;
-        let marked = match first.prepare(MARK).await {
-            Ok(marked) => marked,
-            Err(error) => return Err(mixed_up(error)),
-        };
-        let look = format!(
-            "SELECT pg_backend_pid(), (SELECT string_agg(name, ' ') FROM pg_prepared_statements
-                WHERE statement = '{}')",
-            MARK.replace('\'', "''")
-        );
-        let (mut firsts, mut seconds, mut names) =
-            (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        for _ in 0..LOOKS {
-            for (client, backends) in [(&first, &mut firsts), (&second, &mut seconds)] {
-                for message in client.simple_query(&look).await? {
-                    let SimpleQueryMessage::Row(row) = message else { continue };
-                    backends.extend(row.get(0).map(str::to_owned));
-                    names.extend(row.get(1).map(str::to_owned));
-                }
-            }
-        }
-        let pooled = firsts.len() > 1 || seconds.len() > 1 || !firsts.is_disjoint(&seconds);
-        if pooled {
-            // tokio-postgres names its statements s0, s1 and so on, in every process alike.
-            let ours = |name: &str| name.starts_with('s');
-            if names.iter().any(|found| found.split(' ').any(ours)) {
-                return Err(Error::Settings(BAD_POOLER.to_owned()));
-            }
-            first.query(&marked, &[]).await.map_err(mixed_up)?;
-        }
-        Ok(pooled)
+        let unwalled = self.find_gap().await?;
+        Ok(Footing { pooled: self.is_pooled(), unwalled })
     }
 
     /// Finds what lets us past row-level security: being a superuser or the owner, or being able to
@@ -115,15 +56,5 @@ impl Engine {
         let Some(row) = rows.first() else { return Ok(None) };
         let (name, gap): (String, Option<String>) = (row.try_get("name")?, row.try_get("gap")?);
         Ok(gap.map(|gap| format!("the role {name} {gap}")))
-    }
-}
-
-/// A statement that we prepared is not there, or another is: the pooler mixed them up.
-fn mixed_up(error: tokio_postgres::Error) -> Error {
-    match error.code() {
-        Some(&SqlState::INVALID_SQL_STATEMENT_NAME | &SqlState::DUPLICATE_PSTATEMENT) => {
-            Error::Settings(BAD_POOLER.to_owned())
-        }
-        _ => error.into(),
     }
 }

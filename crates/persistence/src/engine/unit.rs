@@ -7,7 +7,7 @@ use sea_orm::Statement;
 use tokio::{sync::Mutex, time::timeout};
 use tokio_postgres::Row;
 
-use super::{Cause, Engine, Object, Ready, discard, meter::UnitTimer, patiently};
+use super::{Cause, Engine, Lease, Ready, meter::UnitTimer, patiently};
 use crate::{Error, Result};
 
 /// How long a rollback may take before the connection is closed instead.
@@ -23,7 +23,7 @@ pub(crate) struct Unit {
 struct Session {
     engine: Engine,
     /// None once the unit is over.
-    client: Option<Object>,
+    client: Option<Lease>,
     /// BEGIN and tenant, until the first statement takes them along.
     bracket: Option<String>,
     /// Whether a statement failed. PostgreSQL answers COMMIT with a silent ROLLBACK then.
@@ -34,7 +34,7 @@ struct Session {
 }
 
 impl Unit {
-    pub(super) fn new(client: Object, bracket: String, engine: Engine) -> Self {
+    pub(super) fn new(client: Lease, bracket: String, engine: Engine) -> Self {
         let (client, bracket) = (Some(client), Some(bracket));
         let timer = UnitTimer::start();
         let session = Session { engine, client, bracket, failed: false, repeatable: None, timer };
@@ -127,7 +127,7 @@ impl Session {
             begun?;
             Ok((first?, second?))
         });
-        let (doubt, limit) = (self.engine.doubt(), self.engine.limit());
+        let (doubt, limit) = (self.engine.doubt(client), self.engine.limit());
         let outcome = patiently(doubt, client.backend, limit, work).await;
         timer.stop(&outcome);
         match &outcome {
@@ -137,6 +137,7 @@ impl Session {
             }
             Err(error) => {
                 self.repeatable = Cause::of(error);
+                self.engine.connector.note(&outcome);
                 if matches!(error, Error::Unavailable(_) | Error::Timeout) {
                     self.close();
                 }
@@ -173,10 +174,11 @@ impl Session {
             last?;
             committed.map_err(Error::from)
         });
-        let (doubt, limit) = (self.engine.doubt(), self.engine.limit());
+        let (doubt, limit) = (self.engine.doubt(client), self.engine.limit());
         let outcome = patiently(doubt, client.backend, limit, work).await;
         timer.stop(&outcome);
         self.timer.ends(&outcome);
+        self.engine.connector.note(&outcome);
         match &outcome {
             Ok(()) => self.client = None,
             Err(error) => {
@@ -200,12 +202,12 @@ impl Session {
 
     fn close(&mut self) {
         if let Some(client) = self.client.take() {
-            discard(client);
+            client.discard();
         }
     }
 }
 
-async fn roll_back(client: Object) {
+async fn roll_back(client: Lease) {
     let mut unclean = Unclean(Some(client));
     if let Some(client) = &unclean.0
         && matches!(timeout(ROLLBACK_LIMIT, client.batch_execute("ROLLBACK")).await, Ok(Ok(())))
@@ -216,12 +218,12 @@ async fn roll_back(client: Object) {
 }
 
 /// A connection inside a transaction: if this is dropped, as by a runtime that ends, it is closed.
-struct Unclean(Option<Object>);
+struct Unclean(Option<Lease>);
 
 impl Drop for Unclean {
     fn drop(&mut self) {
         if let Some(client) = self.0.take() {
-            discard(client);
+            client.discard();
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::error::Error as StdError;
 
-use bytes::BytesMut;
+use bytes::{BufMut, BytesMut};
 use sea_orm::Value;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
@@ -60,6 +60,12 @@ impl ToSql for Parameter {
             Value::Double(value) => value.to_sql(ty, out),
             Value::String(value) => value.as_deref().to_sql(ty, out),
             Value::Bytes(value) => value.as_deref().to_sql(ty, out),
+            Value::Json(Some(value)) if let Some(text) = value.as_str() => {
+                // What `JsonText` is: the text of a value, to be read by jsonb_recv, version 1.
+                out.put_u8(1);
+                out.put_slice(text.as_bytes());
+                Ok(IsNull::No)
+            }
             Value::Json(value) => value.as_deref().to_sql(ty, out),
             Value::Uuid(value) => value.to_sql(ty, out),
             Value::ChronoDateTimeUtc(value) => value.to_sql(ty, out),

@@ -1,5 +1,7 @@
 use sea_orm::entity::prelude::*;
 
+use super::JsonText;
+
 super::table! {
     "agent_configs"
 
@@ -12,14 +14,14 @@ super::table! {
     description: Option<String>,
     agent_type: String,
     is_active: bool,
-    config: Json,
+    config: JsonText,
     execution_timeout_seconds: i32,
     max_retries: i32,
     retry_delay_seconds: i32,
-    triggers: Json,
-    conditions: Json,
+    triggers: JsonText,
+    conditions: JsonText,
     tags: Json,
-    config_metadata: Json,
+    config_metadata: JsonText,
     created_at: DateTimeUtc,
     created_by: Option<Uuid>,
     updated_at: DateTimeUtc,

@@ -1,5 +1,7 @@
 use sea_orm::entity::prelude::*;
 
+use super::JsonText;
+
 super::table! {
     "configs"
 
@@ -17,14 +19,14 @@ super::table! {
     team_pattern: Option<String>,
     source: String,
     source_format: String,
-    config_json: Json,
-    body_schema: Option<Json>,
+    config_json: JsonText,
+    body_schema: Option<JsonText>,
     config_version: Option<String>,
     priority: i32,
     is_global: bool,
     is_active: bool,
     tags: Json,
-    config_metadata: Json,
+    config_metadata: JsonText,
     created_at: DateTimeUtc,
     created_by: Option<Uuid>,
     updated_at: DateTimeUtc,

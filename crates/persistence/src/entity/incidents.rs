@@ -1,5 +1,7 @@
 use sea_orm::entity::prelude::*;
 
+use super::JsonText;
+
 super::table! {
     "incidents"
 
@@ -21,7 +23,7 @@ super::table! {
     response_time_minutes: Option<i32>,
     resolution_time_minutes: Option<i32>,
     tags: Json,
-    incident_metadata: Json,
+    incident_metadata: JsonText,
     idempotency_key: Option<String>,
     created_at: DateTimeUtc,
     created_by: Option<Uuid>,

@@ -2,6 +2,7 @@
 //! are the domain's types. `brownie-migration` makes the tables; a test compares the two.
 #![expect(unreachable_pub, reason = "sea-orm's derive makes its types pub")]
 
+pub(crate) use json::{JsonText, raw};
 use tokio_postgres::Row;
 
 /// Reads a model from a row whose columns are the model's, in its order, whatever comes after them.
@@ -69,6 +70,7 @@ pub(crate) mod agent_configs;
 pub(crate) mod api_keys;
 pub(crate) mod configs;
 pub(crate) mod incidents;
+mod json;
 pub(crate) mod memberships;
 pub(crate) mod organizations;
 pub(crate) mod outbox;

@@ -1,5 +1,7 @@
 use sea_orm::entity::prelude::*;
 
+use super::JsonText;
+
 super::table! {
     "stats"
 
@@ -15,7 +17,7 @@ super::table! {
     count: Option<i32>,
     timestamp: DateTimeUtc,
     time_window: Option<String>,
-    labels: Json,
+    labels: JsonText,
     description: Option<String>,
     unit: Option<String>,
     created_at: DateTimeUtc,

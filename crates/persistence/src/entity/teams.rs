@@ -1,5 +1,7 @@
 use sea_orm::entity::prelude::*;
 
+use super::JsonText;
+
 super::table! {
     "teams"
 
@@ -11,7 +13,7 @@ super::table! {
     slug: String,
     description: Option<String>,
     is_active: bool,
-    permissions: Json,
+    permissions: JsonText,
     created_at: DateTimeUtc,
     created_by: Option<Uuid>,
     updated_at: DateTimeUtc,

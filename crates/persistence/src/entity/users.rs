@@ -1,5 +1,7 @@
 use sea_orm::entity::prelude::*;
 
+use super::JsonText;
+
 super::table! {
     "users"
 
@@ -18,7 +20,7 @@ super::table! {
     oidc_provider: Option<String>,
     team_id: Uuid,
     role: String,
-    preferences: Json,
+    preferences: JsonText,
     token_generation: i64,
     created_at: DateTimeUtc,
     created_by: Option<Uuid>,

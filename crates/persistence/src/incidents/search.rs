@@ -19,7 +19,11 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::{Incident, IncidentFilter, Incidents};
-use crate::{Error, Result, entity::incidents, scope::newest_first};
+use crate::{
+    Error, Result,
+    entity::incidents,
+    scope::{models, newest_first},
+};
 
 /// How long a search reads on. Its page ends then, with a cursor.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -81,7 +85,12 @@ impl<Mode> Incidents<'_, Mode> {
                 break after;
             }
         };
-        Ok(Page { items: self.whole(&found).await?, next })
+        let (items, is_cut) = self.whole(&found).await?;
+        let end = || {
+            items.last().map(|last| Position { at: last.stamps.created_at, id: last.id.as_uuid() })
+        };
+        let next = if is_cut { end().or(next) } else { next };
+        Ok(Page { items, next })
     }
 
     /// Returns the next rows of the list, as much of them as is judged.
@@ -145,16 +154,19 @@ impl<Mode> Incidents<'_, Mode> {
         spawn_blocking(work).await.map_err(|error| Error::Database(Box::new(error)))?
     }
 
-    /// Returns the incidents at these positions, in the order of the list. One that was deleted meanwhile is
-    /// left out.
-    async fn whole(&self, found: &[Position]) -> Result<Vec<Incident>> {
+    /// Returns the incidents at these positions, in the order of the list, as many as a page may have, and
+    /// whether that is not all. One that was deleted meanwhile is left out.
+    async fn whole(&self, found: &[Position]) -> Result<(Vec<Incident>, bool)> {
         if found.is_empty() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), false));
         }
         let ids: Vec<Uuid> = found.iter().map(|position| position.id).collect();
         let select =
             self.scope.select::<incidents::Entity>().filter(incidents::Column::Id.is_in(ids));
         let select = newest_first(select, incidents::Column::CreatedAt, None);
-        self.scope.all(select).await?.into_iter().map(Incident::try_from).collect()
+        let (rows, is_cut) = self.scope.page_of(select.build(DbBackend::Postgres)).await?;
+        let rows = models::<incidents::Entity>(&rows)?;
+        let incidents = rows.into_iter().map(Incident::try_from).collect::<Result<_>>()?;
+        Ok((incidents, is_cut))
     }
 }

@@ -1,15 +1,20 @@
 //! Many new rows at once.
 
-use sea_orm::{
-    ActiveModelTrait, ActiveValue, DbBackend, IdenStatic, Iterable, Statement,
-    sea_query::sea_value_to_json_value,
-};
-use serde_json::{Map, Value};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+
+use sea_orm::{ActiveModelTrait, ActiveValue, DbBackend, IdenStatic, Iterable, Statement};
+use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
-use super::{OrgScope, TenantEntity, Writing};
-use crate::{Result, record::Verb};
+use super::{OrgScope, TenantEntity, Writing, changes::unwritable};
+use crate::{
+    Result,
+    entity::{JsonText, raw},
+    record::Verb,
+};
+
+/// The columns of a new row, as JSON.
+type Columns = BTreeMap<String, Box<RawValue>>;
 
 /// How many rows one statement writes at most.
 const BATCH: usize = 1000;
@@ -27,8 +32,8 @@ impl OrgScope<Writing> {
         let mut ids = Vec::with_capacity(rows.len());
         let mut rows = rows.into_iter().peekable();
         while rows.peek().is_some() {
-            let batch: Vec<_> =
-                rows.by_ref().take(BATCH).map(|row| self.to_insert::<E>(row)).collect();
+            let batch = rows.by_ref().take(BATCH).map(|row| self.to_insert::<E>(row));
+            let batch = batch.collect::<Result<Vec<_>>>()?;
             let Some((_, first, _)) = batch.first() else { break };
             let columns = E::Column::iter()
                 .map(|column| column.as_str().to_owned())
@@ -41,8 +46,8 @@ impl OrgScope<Writing> {
                 "INSERT INTO \"{table}\" ({columns}) SELECT {columns} \
                  FROM jsonb_populate_recordset(NULL::\"{table}\", $1) {conflict} RETURNING id"
             );
-            let values: Value =
-                batch.iter().map(|(_, row, _)| Value::Object(row.clone())).collect();
+            let values: Vec<&Columns> = batch.iter().map(|(_, row, _)| row).collect();
+            let values = JsonText::from(to_raw_value(&values).map_err(unwritable)?);
             let statement =
                 Statement::from_sql_and_values(DbBackend::Postgres, sql, [values.into()]);
             let written = self.rows(statement).await?;
@@ -63,17 +68,15 @@ impl OrgScope<Writing> {
     fn to_insert<E: TenantEntity>(
         &self,
         row: E::ActiveModel,
-    ) -> (Uuid, Map<String, Value>, Option<Value>) {
+    ) -> Result<(Uuid, Columns, Option<Box<RawValue>>)> {
         let id = self.new_id(self.now());
-        let (row, changes) = self.stamped_new::<E>(id, row);
-        let columns = E::Column::iter()
-            .filter_map(|column| match row.get(column) {
-                ActiveValue::Set(value) => {
-                    Some((column.as_str().to_owned(), sea_value_to_json_value(&value)))
-                }
-                _ => None,
-            })
-            .collect();
-        (id, columns, changes)
+        let (row, changes) = self.stamped_new::<E>(id, row)?;
+        let mut columns = Columns::new();
+        for column in E::Column::iter() {
+            if let ActiveValue::Set(value) = row.get(column) {
+                columns.insert(column.as_str().to_owned(), raw(&value).map_err(unwritable)?);
+            }
+        }
+        Ok((id, columns, changes))
     }
 }

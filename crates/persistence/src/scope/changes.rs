@@ -1,14 +1,17 @@
 //! What the audit log says about a change: the fields that changed, before and after.
 
+use std::collections::BTreeMap;
+
 use sea_orm::{
     ActiveModelTrait, ActiveValue, IdenStatic, Iterable,
-    sea_query::{Expr, Query, ReturningClause, sea_value_to_json_value},
+    sea_query::{Expr, Query, ReturningClause},
 };
-use serde_json::{Map, Value, json};
-use tokio_postgres::Row;
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+use tokio_postgres::{Row, types::Json};
 
 use super::TenantEntity;
-use crate::Result;
+use crate::{Error, Result, entity::raw};
 
 /// What stands in for the value of a secret column.
 const HIDDEN: &str = "[hidden]";
@@ -42,23 +45,43 @@ fn is_one_of<C: IdenStatic>(column: C, columns: &[C]) -> bool {
     columns.iter().any(|other| other.as_str() == column.as_str())
 }
 
+/// What changed, by column.
+type Changes = BTreeMap<String, Change>;
+
+/// What a column was and is. JSON stays text: however large documents are, the log repeats them.
+#[derive(Serialize)]
+struct Change {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<Box<RawValue>>,
+    after: Box<RawValue>,
+}
+
+/// Writes changes, if there are any.
+fn written(changes: &Changes) -> Result<Option<Box<RawValue>>> {
+    if changes.is_empty() {
+        return Ok(None);
+    }
+    to_raw_value(changes).map(Some).map_err(unwritable)
+}
+
+pub(super) fn unwritable(error: serde_json::Error) -> Error {
+    Error::Database(Box::new(error))
+}
+
 /// Returns what a new row begins with.
-pub(super) fn of_insert<E: TenantEntity>(row: &E::ActiveModel) -> Option<Value> {
-    let mut changes = Map::new();
+pub(super) fn of_insert<E: TenantEntity>(row: &E::ActiveModel) -> Result<Option<Box<RawValue>>> {
+    let mut changes = Changes::new();
     for column in set_by_caller::<E>(row) {
         let ActiveValue::Set(value) = row.get(column) else { continue };
-        // Hashes are bytes, which are no JSON.
-        let after = match is_one_of(column, E::SECRETS) {
-            true if value == value.as_null() => Value::Null,
-            true => HIDDEN.into(),
-            false => sea_value_to_json_value(&value),
-        };
-        if after.is_null() {
+        if value == value.as_null() {
             continue;
         }
-        changes.insert(column.as_str().to_owned(), json!({"after": after}));
+        // Hashes are bytes, which are no JSON.
+        let after = if is_one_of(column, E::SECRETS) { to_raw_value(HIDDEN) } else { raw(&value) };
+        let after = after.map_err(unwritable)?;
+        changes.insert(column.as_str().to_owned(), Change { before: None, after });
     }
-    (!changes.is_empty()).then_some(Value::Object(changes))
+    written(&changes)
 }
 
 /// Returns what an UPDATE is to return besides the row: the columns it sets, as they were and as
@@ -92,25 +115,26 @@ pub(super) fn returning<E: TenantEntity>(changes: &E::ActiveModel) -> ReturningC
     Query::returning().exprs(columns)
 }
 
-/// Reads what [`returning`] asked for, and leaves out what did not change.
-pub(super) fn of_update(row: &Row) -> Result<Option<Value>> {
-    let read = |column| -> Result<Map<String, Value>> {
+/// Reads what [`returning`] asked for, and leaves out what did not change: `jsonb` writes equal values equally.
+pub(super) fn of_update(row: &Row) -> Result<Option<Box<RawValue>>> {
+    let read = |column| -> Result<BTreeMap<String, Box<RawValue>>> {
         if !row.columns().iter().any(|there| there.name() == column) {
-            return Ok(Map::new());
+            return Ok(BTreeMap::new());
         }
-        match row.try_get(column)? {
-            Value::Object(fields) => Ok(fields),
-            _ => Ok(Map::new()),
-        }
+        Ok(row
+            .try_get::<_, Option<Json<_>>>(column)?
+            .map(|Json(fields)| fields)
+            .unwrap_or_default())
     };
     let (mut before, after) = (read("changed_before")?, read("changed_after")?);
-    let changes: Map<String, Value> = after
-        .into_iter()
-        .filter_map(|(name, after)| match before.remove(&name) {
-            Some(before) if before == after => None,
-            Some(before) => Some((name, json!({"before": before, "after": after}))),
-            None => Some((name, json!({"before": HIDDEN, "after": HIDDEN}))),
-        })
-        .collect();
-    Ok((!changes.is_empty()).then_some(Value::Object(changes)))
+    let mut changes = Changes::new();
+    for (name, after) in after {
+        let before = match before.remove(&name) {
+            Some(before) if before.get() == after.get() => continue,
+            Some(before) => before,
+            None => to_raw_value(HIDDEN).map_err(unwritable)?,
+        };
+        changes.insert(name, Change { before: Some(before), after });
+    }
+    written(&changes)
 }

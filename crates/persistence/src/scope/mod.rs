@@ -18,7 +18,7 @@ use std::{marker::PhantomData, sync::Arc};
 
 pub(crate) use read::newest_first;
 
-use brownie_domain::{Clock, IdSource, OrganizationId, Timestamp};
+use brownie_domain::{Clock, IdSource, OrganizationId, PageRequest, Timestamp};
 use sea_orm::{EntityTrait, Statement, sea_query::Expr};
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -109,7 +109,7 @@ impl OrgScope<Writing> {
     /// Makes what was done last, together with its audit rows and events.
     pub(crate) async fn commit(&self) -> Result<()> {
         let Conn::Unit(unit) = &self.conn else { return Ok(()) };
-        let mut statements = self.records.statements(&self.ctx);
+        let mut statements = self.records.statements(&self.ctx)?;
         let last = statements.pop();
         for statement in statements {
             unit.rows(statement).await?;
@@ -180,6 +180,25 @@ impl<Mode> OrgScope<Mode> {
             Conn::Pool(engine) => engine.read(self.ctx.org_id, statement).await,
             // Boxed, so that a read, which has no use for it, need not carry its room about.
             Conn::Unit(unit) => Box::pin(unit.rows(statement)).await,
+        }
+    }
+
+    /// Runs a statement whose rows are a page: as many of them as [`PageRequest::MAX_BYTES`] allow, and whether
+    /// there were more.
+    pub(crate) async fn page_of(&self, statement: Statement) -> Result<(Vec<Row>, bool)> {
+        self.rows_within(statement, PageRequest::MAX_BYTES).await
+    }
+
+    /// Runs a statement, and reads as many of its rows as have `most` bytes together. In a unit all are read:
+    /// whoever asks there goes on with what is found.
+    pub(crate) async fn rows_within(
+        &self,
+        statement: Statement,
+        most: usize,
+    ) -> Result<(Vec<Row>, bool)> {
+        match &self.conn {
+            Conn::Pool(engine) => engine.read_within(self.ctx.org_id, statement, most).await,
+            Conn::Unit(unit) => Ok((Box::pin(unit.rows(statement)).await?, false)),
         }
     }
 }

@@ -51,7 +51,8 @@ impl<Mode> OrgScope<Mode> {
         position: impl Fn(&E::Model) -> Position,
     ) -> Result<Page<E::Model>> {
         let select = newest_first(select, at, request.after()).limit(request.limit() + 1);
-        Ok(Page::from_rows(self.all::<E>(select).await?, request, position))
+        let (rows, is_cut) = self.page_of(select.build(DbBackend::Postgres)).await?;
+        Ok(Page::from_rows(models::<E>(&rows)?, is_cut, request, position))
     }
 
     /// Begins a look at what was deleted: the rows of this organization that are not live.

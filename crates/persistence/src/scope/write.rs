@@ -6,6 +6,7 @@ use sea_orm::{
     QuerySelect, QueryTrait, Select, Value,
     sea_query::{Expr, ExprTrait, LockBehavior, LockType, OnConflict, Query, ReturningClause},
 };
+use serde_json::value::RawValue;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -69,7 +70,7 @@ impl OrgScope<Writing> {
     ) -> Result<Option<E::Model>> {
         let parent = self.select_locked::<P>(into, LockType::KeyShare).build(DbBackend::Postgres);
         let id = self.sources.ids.next(self.now());
-        let (insert, changes) = self.insertion::<E>(id, row, conflict);
+        let (insert, changes) = self.insertion::<E>(id, row, conflict)?;
         let (held, rows) = match &self.conn {
             Conn::Unit(unit) => unit.rows_of_both(parent, insert).await,
             Conn::Pool(_) => Err(Error::UnitOver),
@@ -98,7 +99,7 @@ impl OrgScope<Writing> {
         id: Uuid,
         row: E::ActiveModel,
     ) -> Result<Option<E::Model>> {
-        let (insert, changes) = self.insertion::<E>(id, row, None);
+        let (insert, changes) = self.insertion::<E>(id, row, None)?;
         let rows = self.rows(insert).await?;
         self.inserted::<E>(id, &rows, changes)
     }
@@ -107,7 +108,7 @@ impl OrgScope<Writing> {
         &self,
         id: Uuid,
         rows: &[Row],
-        changes: Option<serde_json::Value>,
+        changes: Option<Box<RawValue>>,
     ) -> Result<Option<E::Model>> {
         let row = models::<E>(rows)?.into_iter().next();
         if row.is_some() {
@@ -122,13 +123,13 @@ impl OrgScope<Writing> {
         id: Uuid,
         row: E::ActiveModel,
         conflict: Option<OnConflict>,
-    ) -> (sea_orm::Statement, Option<serde_json::Value>) {
-        let (row, changes) = self.stamped_new::<E>(id, row);
+    ) -> Result<(sea_orm::Statement, Option<Box<RawValue>>)> {
+        let (row, changes) = self.stamped_new::<E>(id, row)?;
         let mut insert = E::insert(row).into_query();
         if let Some(conflict) = conflict {
             insert.on_conflict(conflict);
         }
-        (DbBackend::Postgres.build(insert.returning(all_columns::<E>())), changes)
+        Ok((DbBackend::Postgres.build(insert.returning(all_columns::<E>())), changes))
     }
 
     /// Completes a new row with what every row has. Returns what the audit log will say of it, too.
@@ -136,10 +137,10 @@ impl OrgScope<Writing> {
         &self,
         id: Uuid,
         mut row: E::ActiveModel,
-    ) -> (E::ActiveModel, Option<serde_json::Value>) {
+    ) -> Result<(E::ActiveModel, Option<Box<RawValue>>)> {
         let now = self.now();
         let actor = self.actor();
-        let changes = changes::of_insert::<E>(&row);
+        let changes = changes::of_insert::<E>(&row)?;
         row.set(E::ID, id.into());
         row.set(E::ORG_ID, self.ctx.org_id.as_uuid().into());
         row.set(E::VERSION, Version::FIRST.get().into());
@@ -147,7 +148,7 @@ impl OrgScope<Writing> {
         row.set(E::CREATED_BY, actor.clone());
         row.set(E::UPDATED_AT, now.into());
         row.set(E::UPDATED_BY, actor);
-        (row, changes)
+        Ok((row, changes))
     }
 
     /// Applies `changes` if the row is live, ours, and still at `expected`.
@@ -325,7 +326,7 @@ impl OrgScope<Writing> {
         verb: Verb,
         id: Uuid,
         version: Version,
-        changes: Option<serde_json::Value>,
+        changes: Option<Box<RawValue>>,
     ) {
         let now = self.now();
         self.records.add(E::RESOURCE, verb, id, version, changes, now, &self.sources);
