@@ -35,7 +35,7 @@ start_server() {
   DATABASE_URL="postgres://brownie-server@127.0.0.1:$port/bench?sslmode=disable" DB_POOL_SIZE=$connections \
     DB_ALLOW_UNWALLED_ROLE=true METADATA_PORT=$http METRICS_PORT=0 LOG_LEVEL="${LOG_LEVEL:-error}" \
     METADATA_RATE_LIMIT=0 METADATA_RATE_LIMIT_ADDRESS=0 \
-    METADATA_JWT_SECRET=0123456789012345678901234567890123456789 \
+    METADATA_JWT_SECRET=0123456789012345678901234567890123456789 METADATA_SIGNUP=open \
     "${server_program:-$built/brownie-server}" </dev/null >"$work/server.log" 2>&1 &
   server=$!
   until curl -fs "http://127.0.0.1:$http/readyz" >/dev/null; do sleep 0.1; done

@@ -237,6 +237,8 @@ pub(crate) fn server_variables(database_url: &str, more: &[(&str, &str)]) -> Vec
     let own = [
         ("DATABASE_URL", database_url),
         ("METADATA_JWT_SECRET", JWT_SECRET),
+        ("METADATA_SIGNUP", "open"),
+        ("METRICS_PUBLIC", "true"),
         // Tests ask as fast as they can, from one address.
         ("METADATA_RATE_LIMIT", "0"),
         ("METADATA_RATE_LIMIT_ADDRESS", "0"),

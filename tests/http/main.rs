@@ -22,5 +22,6 @@ mod plans;
 mod probes;
 mod repeat;
 mod resources;
+mod shares;
 mod texts;
 mod throttling;

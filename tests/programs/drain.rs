@@ -55,3 +55,24 @@ async fn is_answered(address: &str) -> Result<bool> {
     let read = timeout(Duration::from_secs(1), late.read(&mut [0])).await;
     Ok(matches!(read, Ok(Ok(1..))))
 }
+
+/// FAULTS M-16: told to stop, it says so where balancers look, and takes requests until they have looked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn m16_readiness_says_no_before_requests_are_refused() -> Result<()> {
+    let database = Postgres::shared().database();
+    let drains = [("METADATA_DRAIN_SECONDS", "3")];
+    let mut service = Service::server_with(database.url(), &drains).await?;
+    let (probes, client) = (service.metrics_client(), service.client());
+    assert_eq!(probes.get("/readyz").await?.status, 200);
+    let told = Instant::now();
+    service.tell_to_stop()?;
+    until("readiness says no", Duration::from_secs(2), async || {
+        probes.get("/readyz").await.is_ok_and(|answer| answer.status == 503)
+    })
+    .await;
+    assert_eq!(client.get("/").await?.status, 200, "{:?}", told.elapsed());
+    assert_eq!(client.get("/livez").await?.status, 200);
+    assert!(service.wait()?.success(), "{}", service.log());
+    assert!(told.elapsed() > Duration::from_secs(3), "{:?}", told.elapsed());
+    Ok(())
+}

@@ -251,3 +251,28 @@ async fn an_event_waits_for_those_before_it() {
     let unknown = EventId::from_uuid(uuid::Uuid::nil());
     assert!(matches!(scope.events().after(unknown).await, Err(Error::NotFound { .. })));
 }
+
+/// FAULTS S1 SSE: what happens in one organization wakes nobody who waits for another's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s1_events_wake_the_readers_of_their_own_organization() {
+    let database = Postgres::shared().database();
+    let store = harness::open(database.url());
+    let orgs = [Founded::new(&store, "idle").await, Founded::new(&store, "busy").await];
+    let [mut idle, mut busy] = orgs.each_ref().map(|org| store.pulse(org.ctx.org_id()));
+    // The first beat wakes both: what was before they waited is news to them.
+    idle.changed().await;
+    busy.changed().await;
+    for number in 0..5 {
+        idle.look();
+        busy.look();
+        let new = new_team(&format!("news-{number}"));
+        let write = store.write(&orgs[1].ctx, move |tx| {
+            let new = new.clone();
+            async move { tx.teams().create(new).await }
+        });
+        write.await.unwrap();
+        busy.changed().await;
+        let woken = tokio::time::timeout(Duration::from_millis(300), idle.changed()).await;
+        assert!(woken.is_err(), "somebody else's news");
+    }
+}

@@ -8,6 +8,7 @@
     reason = "in a test both are how a promise is found broken"
 )]
 
+mod connections;
 mod embedded;
 mod events;
 mod faults;

@@ -10,6 +10,7 @@ mod drift;
 mod lint;
 mod migrate;
 mod new;
+mod organization;
 mod partitions;
 mod progress;
 mod purge;
@@ -92,6 +93,9 @@ enum Command {
     Purge(purge::Purge),
     /// Make the months to come of the tables that grow with time, or drop those that are old.
     Partitions(partitions::Partitions),
+    /// Do for a customer what they cannot do themselves where sign-up is closed.
+    #[command(subcommand)]
+    Organization(organization::Organization),
     /// Found a demo organization with sample alert rules and an incident. Prints its password once.
     Seed,
     /// Print what makes a shell complete the commands.
@@ -187,6 +191,7 @@ async fn on(command: Command, database: &Database, json: bool) -> anyhow::Result
         Command::Up(up) => up.run(database, json).await,
         Command::Down(down) => down.run(database, json).await,
         Command::Drift => drift::run(database, json).await,
+        Command::Organization(organization) => organization.run(database, json).await,
         Command::Seed => seed::run(database, json).await,
         Command::Selftest => selftest::run(database, json).await,
         Command::Status => standing::report(database, json).await,

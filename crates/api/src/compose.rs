@@ -29,12 +29,15 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads the settings. What is wrong is a problem of `reader`'s; a missing key is one only if
-    /// `needs_key`.
-    pub fn read(reader: &mut Reader, needs_key: bool) -> Self {
+    /// Reads the settings. What is wrong is a problem of `reader`'s. What is `public` needs a key, and lets
+    /// nobody sign up or read its metrics unless that is set; what serves one machine does.
+    pub fn read(reader: &mut Reader, public: bool) -> Self {
+        let mut service = ServiceSettings::read(reader);
+        service.signup.get_or_insert(!public);
+        service.public_metrics.get_or_insert(!public);
         Self {
-            service: ServiceSettings::read(reader),
-            tokens: TokenSettings::read(reader, needs_key),
+            service,
+            tokens: TokenSettings::read(reader, public),
             oidc: OidcSettings::read(reader),
             cache: CacheSettings::read(reader),
         }
@@ -97,6 +100,8 @@ impl Deps {
             throttle: Throttle::new(cache.clone(), Delays::ACCOUNT, Delays::ADDRESS),
             cache,
             limits: Limits::of(service),
+            signup: service.signup.unwrap_or_default(),
+            public_metrics: service.public_metrics.unwrap_or_default(),
             bulkheads: Bulkheads::of(service),
             certified: Certified::of(service),
             operators: Operators::of(service),

@@ -16,6 +16,7 @@ use crate::{
     Code, Deps, Problem, Schema, access,
     answer::Plain,
     openapi::{Describe, Operation, pages},
+    service::Closing,
 };
 
 /// A probe waits no longer than this.
@@ -135,11 +136,14 @@ impl Describe for Readiness {
 
 /// Answers 200 when requests can be served, 503 otherwise. `/health` is its older name.
 pub(crate) async fn ready(request: HttpRequest, deps: web::Data<Deps>) -> Readiness {
-    let (database, schema) = match timeout(PATIENCE, schema(&request, &deps)).await {
+    let (database, mut schema) = match timeout(PATIENCE, schema(&request, &deps)).await {
         Ok(Ok(schema)) => ("healthy", schema),
         Ok(Err(_)) => ("unhealthy", Schema::silent("the database does not answer")),
         Err(_) => ("unhealthy", Schema::silent("the database does not answer in time")),
     };
+    if request.app_data::<web::Data<Closing>>().is_some_and(|closing| closing.is_near()) {
+        schema = Schema::silent("the service stops");
+    }
     let health = Health {
         status: if schema.servable { "healthy" } else { "unhealthy" },
         timestamp: deps.clock.now(),
@@ -188,6 +192,18 @@ impl Describe for Exposition {
         let body = ("text/plain", serde_json::json!({ "type": "string" }));
         operation.answers_with(200, "The metrics, for Prometheus.", &[], Some(body));
     }
+}
+
+/// The metrics on the API's own listener: how many incidents there are, and how log-ins go, is the operators'
+/// business unless the settings say otherwise. Prometheus asks on `METRICS_PORT`.
+pub(crate) async fn metrics_of_api(
+    request: HttpRequest,
+    deps: web::Data<Deps>,
+) -> Result<Exposition, Problem> {
+    if !deps.public_metrics {
+        access::Operator::of(&request)?;
+    }
+    metrics(deps).await
 }
 
 /// The metrics, for Prometheus.

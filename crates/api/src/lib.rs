@@ -60,6 +60,10 @@ pub struct Deps {
     pub cache: Cache,
     /// Delays those who guess passwords.
     pub throttle: Throttle,
+    /// Whether anybody may found an organization.
+    pub signup: bool,
+    /// Whether `/metrics` of the API's listener is for everybody.
+    pub public_metrics: bool,
     /// How much anybody may ask for.
     pub limits: Limits,
     /// How much of an instance one organization may have.

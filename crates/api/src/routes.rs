@@ -83,7 +83,7 @@ pub fn table() -> Vec<Route> {
         GET    "/health"                                    - => health::ready: "Whether requests can be served, at the original's path";
         GET    "/livez"                                     - => health::live: "A sign of life";
         GET    "/readyz"                                    - => health::ready: "Whether requests can be served";
-        GET    "/metrics"                                   - => health::metrics: "Metrics for Prometheus";
+        GET    "/metrics"                                   - => health::metrics_of_api: "Metrics for Prometheus" Forbidden Unauthenticated;
         GET    "/problems/{code}"                           - => problem::explain: "What a problem's code means";
         GET    "/docs"                                      - => docs::swagger: "This API, to try out";
         GET    "/docs/{asset}"                              - => docs::asset: "A part of these pages";
@@ -91,7 +91,7 @@ pub fn table() -> Vec<Route> {
         GET    "/openapi.json"                              - => docs::openapi: "This API, for programs";
         GET    "/api/v1/openapi.json"                       - => docs::openapi: "This API, for programs, at the original's path";
 
-        POST   "/api/v1/auth/signup"                        - => auth::sign_up: "Found an organization and become its admin" AlreadyExists;
+        POST   "/api/v1/auth/signup"                        - => auth::sign_up: "Found an organization and become its admin" AlreadyExists Forbidden;
         POST   "/api/v1/auth/login"                         - => auth::log_in: "Log in with a password" WrongCredentials;
         POST   "/api/v1/auth/refresh"                       - => auth::tokens::refresh: "Continue a session" InvalidRefreshToken;
         POST   "/api/v1/auth/logout"                        UsersRead => auth::tokens::log_out: "End this session";

@@ -42,6 +42,10 @@ pub struct Listen {
     pub origins: Origins,
     /// How often the whole database is looked at for metrics; zero for never.
     pub figures_every: Duration,
+    /// How long a connection without a request is kept.
+    pub keep_alive: Duration,
+    /// How long requests are still taken after a signal to stop, while readiness says no.
+    pub drain: Duration,
     /// How the API is encrypted, if it is.
     pub tls: Option<Tls>,
 }
@@ -82,6 +86,8 @@ impl Listen {
                 [any] if any == "*" => Origins::Any,
                 listed => Origins::Listed(listed.to_vec()),
             },
+            keep_alive: settings.keep_alive,
+            drain: settings.drain,
             tls: None,
         })
     }
@@ -106,18 +112,32 @@ const GRACE: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub(crate) struct PeerName(pub(crate) String);
 
+/// Where the service is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Serves,
+    /// It was told to stop, and still takes requests.
+    Drains,
+    Stops,
+}
+
 /// Whether the service stops. What would answer for a long time ends then.
 #[derive(Debug)]
-pub(crate) struct Closing(watch::Receiver<bool>);
+pub(crate) struct Closing(watch::Receiver<Stage>);
 
 impl Closing {
+    /// Tells whether it was told to stop.
+    pub(crate) fn is_near(&self) -> bool {
+        *self.0.borrow() >= Stage::Drains
+    }
+
     pub(crate) fn has_begun(&self) -> bool {
-        *self.0.borrow()
+        *self.0.borrow() == Stage::Stops
     }
 
     pub(crate) async fn begins(&self) {
         // An error means that the service itself is gone.
-        drop(self.0.clone().wait_for(|closing| *closing).await);
+        drop(self.0.clone().wait_for(|stage| *stage == Stage::Stops).await);
     }
 }
 
@@ -177,10 +197,14 @@ impl Service {
         let store = deps.store.clone();
         let shared = web::Data::new(deps);
 
-        let for_metrics = shared.clone();
+        let (close, closing) = watch::channel(Stage::Serves);
+        let closing = web::Data::new(Closing(closing));
+
+        let (for_metrics, closing_of_metrics) = (shared.clone(), closing.clone());
         let metrics = HttpServer::new(move || {
             App::new()
                 .app_data(for_metrics.clone())
+                .app_data(closing_of_metrics.clone())
                 .wrap(from_fn(observe::observe))
                 .route("/livez", web::get().to(health::live))
                 .route("/metrics", web::get().to(health::metrics))
@@ -194,8 +218,6 @@ impl Service {
         let metrics_handle = metrics.handle();
         let metrics = tokio::spawn(metrics);
 
-        let (close, closing) = watch::channel(false);
-        let closing = web::Data::new(Closing(closing));
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let workers = listen.workers.unwrap_or_else(cores).max(1);
         let origins = listen.origins;
@@ -216,7 +238,10 @@ impl Service {
                 .default_service(web::to(nothing_here))
         })
         .client_request_timeout(Duration::from_secs(10))
+        .keep_alive(listen.keep_alive)
         .max_connections(listen.max_connections.div_ceil(workers))
+        // As many handshakes at a time as connections: who says nothing keeps nobody else from theirs.
+        .max_connection_rate(listen.max_connections.div_ceil(workers))
         .shutdown_timeout(GRACE.as_secs())
         .on_connect(move |connection, data| {
             let stream = connection.downcast_ref::<TlsStream<TcpStream>>();
@@ -236,7 +261,14 @@ impl Service {
         let handle = api.handle();
         let stopping = tokio::spawn(async move {
             stop.await?;
-            let _ = close.send(true);
+            let _ = close.send(Stage::Drains);
+            // A balancer learns from readiness, some seconds later, to send nobody here any more.
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "nobody says when a balancer has looked"
+            )]
+            tokio::time::sleep(listen.drain).await;
+            let _ = close.send(Stage::Stops);
             handle.stop(true).await;
             io::Result::Ok(())
         });

@@ -34,6 +34,13 @@ const METRICS_ENABLED: Variable = Variable {
     secret: false,
     help: "Whether anything is measured: true or false.",
 };
+const METRICS_PUBLIC: Variable = Variable {
+    name: "METRICS_PUBLIC",
+    aliases: &[],
+    default: None,
+    secret: false,
+    help: "true serves /metrics on the API's port to everybody; false to operators only. METRICS_PORT serves it in any case. false in brownie-server, true in brownie-standalone, unless set.",
+};
 const METRICS_INTERVAL: Variable = Variable {
     name: "METRICS_INTERVAL",
     aliases: &[],
@@ -62,12 +69,33 @@ const METADATA_MAX_CONNECTIONS: Variable = Variable {
     secret: false,
     help: "The most connections of clients at a time; more wait until one is closed.",
 };
+const METADATA_KEEP_ALIVE: Variable = Variable {
+    name: "METADATA_KEEP_ALIVE",
+    aliases: &[],
+    default: Some("75"),
+    secret: false,
+    help: "Seconds that a connection without a request is kept. Longer than a balancer in front keeps its own, or its next request meets a closed one.",
+};
+const METADATA_DRAIN_SECONDS: Variable = Variable {
+    name: "METADATA_DRAIN_SECONDS",
+    aliases: &[],
+    default: Some("0"),
+    secret: false,
+    help: "Seconds between a signal to stop and the end of taking requests; /readyz says 503 meanwhile, so that a balancer has time to look. 0 to stop at once.",
+};
 const METADATA_CORS_ORIGINS: Variable = Variable {
     name: "METADATA_CORS_ORIGINS",
     aliases: &[],
     default: Some(r#"["http://localhost:3000","http://localhost:8080"]"#),
     secret: false,
     help: "Origins whose pages may call the API from a browser, as a JSON list; [] for none, [\"*\"] for all, without credentials.",
+};
+const METADATA_SIGNUP: Variable = Variable {
+    name: "METADATA_SIGNUP",
+    aliases: &[],
+    default: None,
+    secret: false,
+    help: "open lets anybody found an organization by POST /api/v1/auth/signup; closed leaves that to the operator (brownie-migrator organization create). Closed in brownie-server, open in brownie-standalone, unless set.",
 };
 const METADATA_RATE_LIMIT: Variable = Variable {
     name: "METADATA_RATE_LIMIT",
@@ -109,11 +137,15 @@ pub(crate) static VARIABLES: &[Variable] = &[
     METADATA_PORT,
     METRICS_PORT,
     METRICS_ENABLED,
+    METRICS_PUBLIC,
     METRICS_INTERVAL,
     METRICS_TRACK_DATABASE_QUERIES,
     WORKERS,
     METADATA_MAX_CONNECTIONS,
+    METADATA_KEEP_ALIVE,
+    METADATA_DRAIN_SECONDS,
     METADATA_CORS_ORIGINS,
+    METADATA_SIGNUP,
     METADATA_RATE_LIMIT,
     METADATA_RATE_LIMIT_ADDRESS,
     METADATA_ORGANIZATION_REQUESTS,
@@ -132,6 +164,8 @@ pub struct ServiceSettings {
     pub metrics_port: u16,
     /// Whether anything is measured.
     pub metrics_enabled: bool,
+    /// Whether `/metrics` of the API's port is for everybody; none where nobody said.
+    pub public_metrics: Option<bool>,
     /// How often the whole database is looked at for metrics; zero for never.
     pub metrics_interval: Duration,
     /// Whether each statement is measured.
@@ -140,8 +174,14 @@ pub struct ServiceSettings {
     pub workers: Option<usize>,
     /// The most connections of clients at a time.
     pub max_connections: usize,
+    /// How long a connection without a request is kept.
+    pub keep_alive: Duration,
+    /// How long requests are taken after a signal to stop.
+    pub drain: Duration,
     /// Origins whose pages may call the API; `*` alone for all.
     pub cors_origins: Vec<String>,
+    /// Whether anybody may found an organization; none where nobody said.
+    pub signup: Option<bool>,
     /// Requests a minute that one principal may send; 0 for any number.
     pub rate_limit: u32,
     /// Requests a minute that one address may send without a credential; 0 for any number.
@@ -174,6 +214,7 @@ impl ServiceSettings {
             port: reader.parse(&METADATA_PORT, "a port").unwrap_or_default(),
             metrics_port: reader.parse(&METRICS_PORT, "a port").unwrap_or_default(),
             metrics_enabled: reader.parse(&METRICS_ENABLED, "true or false").unwrap_or(true),
+            public_metrics: reader.parse(&METRICS_PUBLIC, "true or false"),
             metrics_interval: reader
                 .parse(&METRICS_INTERVAL, "a whole number of seconds")
                 .map(Duration::from_secs)
@@ -186,7 +227,13 @@ impl ServiceSettings {
                 .parse(&METADATA_MAX_CONNECTIONS, "a whole number")
                 .filter(|connections| *connections > 0)
                 .unwrap_or(10_000),
+            keep_alive: reader.seconds(&METADATA_KEEP_ALIVE).unwrap_or(Duration::from_secs(75)),
+            drain: reader
+                .parse(&METADATA_DRAIN_SECONDS, "a whole number of seconds")
+                .map(Duration::from_secs)
+                .unwrap_or_default(),
             cors_origins: origins(reader),
+            signup: signup(reader),
             rate_limit: reader.parse(&METADATA_RATE_LIMIT, "a whole number").unwrap_or_default(),
             rate_limit_address: reader
                 .parse(&METADATA_RATE_LIMIT_ADDRESS, "a whole number")
@@ -194,6 +241,17 @@ impl ServiceSettings {
             organization_requests: reader.parse(&METADATA_ORGANIZATION_REQUESTS, "a whole number"),
             trusted_proxies: proxies(reader),
             data_dir: reader.text(&BROWNIE_DATA_DIR).unwrap_or_default().into(),
+        }
+    }
+}
+
+fn signup(reader: &mut Reader) -> Option<bool> {
+    match reader.text(&METADATA_SIGNUP)?.as_str() {
+        "open" => Some(true),
+        "closed" => Some(false),
+        other => {
+            reader.problem(&METADATA_SIGNUP, format!("must be open or closed, not {other:?}"));
+            None
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The API by TLS, and services that are known by their certificates.
 
+use std::time::{Duration, Instant};
+
 use harness::{Client, PATIENCE, Service, until};
 use reqwest::{Certificate, Identity};
 use serde_json::json;
@@ -136,4 +138,29 @@ async fn an_operator_is_known_by_a_certificate() {
     assert_eq!(status(Some(&operator), "/api/v1/auth/me").await, 403);
     assert_eq!(status(Some(&ca.client("ops-3")), "/backup/status").await, 401);
     assert_eq!(status(None, "/backup/status").await, 401);
+}
+
+/// FAULTS M-19: connections that say nothing, more than the library lets shake hands at a time (256 for each worker),
+/// keep nobody from theirs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn m19_connections_that_say_nothing_keep_nobody_out() {
+    let database = harness::Postgres::shared().database();
+    let ca = Ca::new("ca");
+    let dir = Dir::new();
+    dir.put("ca.crt", ca.pem());
+    dir.put_pair("server", &ca.server());
+    let settings =
+        [("CERT_DIR", dir.path().to_str().unwrap()), ("METADATA_TLS", "on"), ("WORKERS", "2")];
+    let service = Service::server_with(database.url(), &settings).await.unwrap();
+    let address = service.base().trim_start_matches("https://").to_owned();
+    let mut silent = Vec::new();
+    for _ in 0..800 {
+        silent.push(tokio::net::TcpStream::connect(&address).await.unwrap());
+    }
+    let began = Instant::now();
+    let answer = client(&service.base(), &ca.pem(), None).get("/livez").await.unwrap();
+    assert_eq!(answer.status, 200);
+    // Who says nothing is cut after three seconds; nobody waited for that.
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    drop(silent);
 }

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use brownie_test_servers::{Dice, ObjectStore, Protocol, is_long, pass_blocking};
+use brownie_test_servers::{Dice, ObjectStore, PATIENCE, Protocol, is_long, pass_blocking, until};
 use serde_json::json;
 
 use crate::{
@@ -121,6 +121,13 @@ async fn a_restore_killed_at_any_moment_has_changed_nothing() {
             (&over, vec!["restore", "one", "--target-db", &over, "--force", "--confirm", &over])
         };
         kill(&worker, &arguments, whole, moment, &mut dice);
+        // A swap of names that was sent is done all the same, and whoever connects meanwhile is refused.
+        let busy = "SELECT EXISTS (SELECT FROM pg_stat_activity
+            WHERE backend_type = 'client backend' AND pid <> pg_backend_pid())";
+        until("the server is done with what was killed", PATIENCE, async || {
+            !admin.query_one(busy, &[]).await.unwrap().get::<_, bool>(0)
+        })
+        .await;
         // It has the name when it is whole, and not before.
         if pg.databases().await.contains(&fresh) {
             assert_eq!(inside(&pg, &fresh).await, original, "{fresh}");

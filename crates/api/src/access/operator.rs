@@ -74,7 +74,11 @@ impl Operator {
         &self.system
     }
 
-    fn of(request: &HttpRequest) -> Result<Self, Problem> {
+    /// Returns whoever operates the installation.
+    ///
+    /// # Errors
+    /// When the request is nobody's who does.
+    pub(crate) fn of(request: &HttpRequest) -> Result<Self, Problem> {
         let deps =
             request.app_data::<web::Data<Deps>>().ok_or_else(|| Problem::new(Code::Internal))?;
         match request.extensions().get::<Identity>() {

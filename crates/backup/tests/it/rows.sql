@@ -8,8 +8,10 @@ DECLARE
     awkward text[] := ARRAY['tab' || chr(9) || 'newline' || chr(10) || 'return' || chr(13) || '\N \. \\',
         'quote '' " $1', '', 'Gr' || chr(252) || chr(223) || 'e ' || chr(128512), '\.', 'plain'];
 BEGIN
-    PERFORM make_partition('stats', '2026-08-01'), make_partition('audit_log', '2026-09-01'),
-        make_partition('outbox', '2026-10-01');
+    PERFORM make_partition('audit_log', '2026-09-01'), make_partition('outbox', '2026-10-01');
+    -- All months that ids are of, whatever month it is today: a new database has those from today on.
+    PERFORM make_partition('stats', month::date)
+        FROM generate_series(timestamp '2026-08-01', '2026-11-01', '1 month') AS month;
     CREATE TEMPORARY TABLE orgs AS
         SELECT n, ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid AS id
         FROM generate_series(1, coalesce(nullif(current_setting('test.organizations', true), ''), '5')::integer) AS n;

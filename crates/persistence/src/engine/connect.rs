@@ -26,6 +26,14 @@ pub(super) fn target(options: &PoolOptions) -> Result<Target> {
 /// and `disable`. What lies between them encrypts without knowing to whom. `host=/directory` means a
 /// Unix socket there instead of the URL's host.
 fn of_url(url: &str, tls: Option<Tls>) -> Result<Target> {
+    // libpq takes several hosts, of which a standby may be one.
+    let authority = url.split("://").nth(1).and_then(|rest| rest.split(['/', '?']).next());
+    let hosts = authority.and_then(|authority| authority.rsplit('@').next()).unwrap_or_default();
+    if hosts.contains(',') {
+        return Err(settings(format!(
+            "the database URL names several hosts ({hosts}): name one, which leads to the primary, such as a pooler, HAProxy, or a service of Patroni"
+        )));
+    }
     let url = Url::parse(url).map_err(|error| {
         settings(format!(
             "the database URL cannot be read ({error}); it looks like postgres://user@host:5432/database, or postgres://user@localhost/database?host=/run/postgresql for a socket"
@@ -181,6 +189,15 @@ mod tests {
         assert_eq!(target.config.get_hosts(), [Host::Unix("/run/postgresql".into())]);
         assert_eq!(target.config.get_user(), Some("u@x"));
         assert_eq!(target.config.get_dbname(), Some("d b"));
+    }
+
+    /// FAULTS M-15.
+    #[test]
+    fn m15_several_hosts_are_refused_by_name() {
+        let message = refusal("postgres://u:pass,word@h1:5432,h2:5432/db");
+        assert!(message.contains("several hosts (h1:5432,h2:5432)"), "{message}");
+        assert!(!message.contains("pass"), "{message}");
+        assert!(target("postgres://u:pass,word@h1/db?sslmode=disable").is_ok());
     }
 
     #[test]

@@ -63,6 +63,12 @@ pub(crate) async fn sign_up(
     request: HttpRequest,
     Body(body): Body<SignUpBody>,
 ) -> Result<Made<TokenView>, Problem> {
+    if !deps.signup {
+        return Err(Problem::with(
+            Code::Forbidden,
+            "Sign-up is closed here. Whoever operates this installation founds organizations: brownie-migrator organization create, or METADATA_SIGNUP=open.",
+        ));
+    }
     // A name without a letter of ASCII makes no slug; one of its own keeps two such apart.
     let fallback = format!("organization-{}", deps.ids.next(deps.clock.now()).simple());
     let slug = body
