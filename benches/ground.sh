@@ -33,9 +33,9 @@ DATABASE_URL="postgres://postgres@127.0.0.1:$port/bench?sslmode=disable" "$built
 
 start_server() {
   DATABASE_URL="postgres://brownie-server@127.0.0.1:$port/bench?sslmode=disable" DB_POOL_SIZE=$connections \
-    DB_ALLOW_UNWALLED_ROLE=true METADATA_PORT=$http METRICS_PORT=0 LOG_LEVEL="${LOG_LEVEL:-error}" \
+    DB_ALLOW_UNWALLED_ROLE=true METADATA_PORT=$http METRICS_PORT="${metrics_port:-0}" LOG_LEVEL="${LOG_LEVEL:-error}" \
     METADATA_RATE_LIMIT=0 METADATA_RATE_LIMIT_ADDRESS=0 \
-    METADATA_JWT_SECRET=0123456789012345678901234567890123456789 METADATA_SIGNUP=open \
+    METADATA_JWT_SECRET=0123456789012345678901234567890123456789 METADATA_SIGNUP=open METRICS_PUBLIC=true \
     "${server_program:-$built/brownie-server}" </dev/null >"$work/server.log" 2>&1 &
   server=$!
   until curl -fs "http://127.0.0.1:$http/readyz" >/dev/null; do sleep 0.1; done

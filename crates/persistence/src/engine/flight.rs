@@ -176,13 +176,9 @@ impl<'a> Lent<'a> {
                 }
                 Ok((rows, is_more))
             }
+            // Closing a connection does not stop what it runs.
             Err(Error::Timeout) => {
-                // Closing a connection does not stop what it runs.
-                let connector = Arc::clone(&self.engine.connector);
-                self.engine.spawn_aside(async move {
-                    connector.cancel(&lease).await;
-                    lease.discard();
-                });
+                self.lease = Some(lease);
                 Err(Error::Timeout)
             }
             Err(error @ Error::Unavailable(_)) => {

@@ -125,7 +125,12 @@ impl Engine {
             runtime,
             acquire_timeout: options.acquire_timeout,
             statement_timeout: options.statement_timeout,
-            read_timeout: options.read_timeout.min(options.statement_timeout),
+            // One that is cut on the only connection there is takes the embedded server along.
+            read_timeout: if options.single_connection {
+                options.statement_timeout + Duration::from_secs(2)
+            } else {
+                options.read_timeout.min(options.statement_timeout)
+            },
             limits: limits.concat().into(),
             meter: Meter::new(options.track_statements),
         })
