@@ -242,6 +242,7 @@ pub(crate) fn server_variables(database_url: &str, more: &[(&str, &str)]) -> Vec
         // Tests ask as fast as they can, from one address.
         ("METADATA_RATE_LIMIT", "0"),
         ("METADATA_RATE_LIMIT_ADDRESS", "0"),
+        ("METADATA_ORGANIZATION_REQUESTS", "0"),
     ];
     owned(own.iter().chain(more))
 }

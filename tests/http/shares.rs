@@ -1,7 +1,7 @@
 //! What one organization, or one stranger, may spend of what all share. FAULTS S1c, S1e, S2c, S2f, C0, C1.
 
 use anyhow::{Result, ensure};
-use harness::{Here, InProcess, run};
+use harness::{Here, InProcess, PATIENCE, run, until};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -71,6 +71,39 @@ async fn c1_one_document_takes_no_list_away() -> Result<()> {
         let raw = here.admin.get(&list).await?;
         ensure!(raw.status == 200, "{list}: {}", raw.status);
     }
+    Ok(())
+}
+
+/// An organization whose requests are not answered has its share of them in progress. What it asks beyond is
+/// refused by the name of the limit, and others do not notice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s1b_an_organization_has_its_share_of_requests_in_progress() -> Result<()> {
+    let patient = [
+        ("METADATA_ORGANIZATION_REQUESTS", "1"),
+        ("DB_LOCK_TIMEOUT", "60"),
+        ("DB_READ_TIMEOUT", "60"),
+        ("DB_STATEMENT_TIMEOUT", "60"),
+    ];
+    let here = Here::with_settings(&patient).await?;
+    let other = here.service.client().sign_up("other").await?;
+    let locker = here.database.connect().await;
+    locker.batch_execute("BEGIN; LOCK TABLE incidents IN ACCESS EXCLUSIVE MODE").await?;
+    let path = format!("/api/v1/teams/{}/incidents", here.team_id);
+    let admin = here.admin.clone();
+    let first = tokio::spawn(async move { admin.get(&path).await });
+    let watcher = here.database.connect().await;
+    let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock')";
+    until("the first waits", PATIENCE, async || {
+        watcher.query_one(waits, &[]).await.is_ok_and(|row| row.get(0))
+    })
+    .await;
+    let second = here.admin.get("/api/v1/auth/me").await?;
+    ensure!(second.status == 429 && second.header("retry-after") == "1", "{second:?}");
+    ensure!(second.text("detail").contains("1 requests in progress"), "{second:?}");
+    ensure!(other.get("/api/v1/auth/me").await?.status == 200, "somebody else");
+    locker.batch_execute("COMMIT").await?;
+    ensure!(first.await??.status == 200, "it was waited for");
     Ok(())
 }
 

@@ -17,8 +17,9 @@ use tokio::time::timeout;
 
 use crate::{Deps, Problem, access};
 
-/// How many requests of one organization each worker may have in progress, unless the settings say.
-const REQUESTS_PER_WORKER: usize = 8;
+/// How many requests of one organization each worker may have in progress, unless the settings say. Measured
+/// (docs/performance.md, "Neighbours"): more make others wait longer, and are hardly answered faster.
+const REQUESTS_PER_WORKER: usize = 2;
 /// How many may wait for each that is in progress.
 const WAITING: usize = 64;
 /// How long a request waits.

@@ -116,7 +116,7 @@ const METADATA_ORGANIZATION_REQUESTS: Variable = Variable {
     aliases: &[],
     default: None,
     secret: false,
-    help: "Requests of one organization that one instance handles at a time; more wait in turn. Eight for each worker unless set; 0 for any number.",
+    help: "Requests of one organization that one instance handles at a time; more wait in turn. Two for each worker unless set; 0 for any number.",
 };
 const METADATA_TRUSTED_PROXIES: Variable = Variable {
     name: "METADATA_TRUSTED_PROXIES",
