@@ -114,7 +114,7 @@ async fn s3d_a_pooler_is_recognized_on_each_connection() {
             match answer {
                 Ok(_) => {}
                 Err(Error::Settings(why)) => {
-                    assert!(why.contains("PgBouncer before 1.21"), "{why}")
+                    assert!(why.contains("PgBouncer before 1.21"), "{why}");
                 }
                 Err(other) => panic!("{version}: {other:?}"),
             }

@@ -1,6 +1,9 @@
 //! Clients that go away and sockets that die.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use brownie_persistence::{Error, PoolOptions, Store};
 use harness::{ChaosProxy, Founded, Mode, PATIENCE, Postgres, new_team, pass, until};
@@ -102,10 +105,10 @@ async fn a_client_cannot_cut_a_write() {
     let database = Postgres::shared().database();
     let store = harness::open(database.url());
     let org = Founded::new(&store, "uncut").await;
-    let begun = std::sync::Arc::new(tokio::sync::Notify::new());
-    let begins = std::sync::Arc::clone(&begun);
+    let begun = Arc::new(tokio::sync::Notify::new());
+    let begins = Arc::clone(&begun);
     let write = store.write(&org.ctx, move |tx| {
-        let begins = std::sync::Arc::clone(&begins);
+        let begins = Arc::clone(&begins);
         async move {
             tx.teams().create(new_team("first")).await?;
             begins.notify_one();
@@ -275,11 +278,11 @@ async fn a_deadlock_is_resolved_by_doing_one_again() {
         store.write(&org.ctx, move |tx| async move { tx.teams().create(new_team(slug)).await })
     };
     let (one, two) = (make("one").await.unwrap().id, make("two").await.unwrap().id);
-    let meet = std::sync::Arc::new(tokio::sync::Barrier::new(2));
-    let tries = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
-    let ended = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
+    let meet = Arc::new(tokio::sync::Barrier::new(2));
+    let tries = Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let ended = Arc::new(tokio::sync::Semaphore::new(0));
     let unit = async |first: brownie_domain::TeamId, second: brownie_domain::TeamId| {
-        let shared = (meet.clone(), tries.clone(), ended.clone());
+        let shared = (Arc::clone(&meet), Arc::clone(&tries), Arc::clone(&ended));
         let outcome = store.write(&org.ctx, move |tx| {
             let (meet, tries, other) = shared.clone();
             async move {

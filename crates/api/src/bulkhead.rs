@@ -13,6 +13,7 @@ use actix_web::{
 use brownie_bulkhead::{Bulkhead, Division, Permit};
 use brownie_config::ServiceSettings;
 use brownie_domain::OrganizationId;
+use brownie_persistence::Principal;
 use tokio::time::timeout;
 
 use crate::{Deps, Problem, access};
@@ -79,7 +80,7 @@ pub(crate) async fn share<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
     let waits = request.path().trim_end_matches('/').ends_with("/events");
-    let tenant = access::known(&request.extensions()).map(|principal| principal.org_id());
+    let tenant = access::known(&request.extensions()).map(Principal::org_id);
     let requests = request
         .app_data::<web::Data<Deps>>()
         .and_then(|deps| deps.bulkheads.requests.clone().filter(|_| !waits));
@@ -104,7 +105,7 @@ pub(crate) async fn share<B: MessageBody + 'static>(
 /// When there is none in time.
 pub(crate) async fn large_body(request: &HttpRequest) -> Result<(), Problem> {
     let Some(deps) = request.app_data::<web::Data<Deps>>() else { return Ok(()) };
-    let tenant = access::known(&request.extensions()).map(|principal| principal.org_id());
+    let tenant = access::known(&request.extensions()).map(Principal::org_id);
     let why = "Other large bodies are being written, as many as fit into memory.";
     let permit = timeout(BODY_PATIENCE, deps.bulkheads.bodies.enter(tenant)).await;
     let Ok(Ok(permit)) = permit else { return Err(Problem::busy(why)) };

@@ -334,5 +334,5 @@ fn backend_of_primary(answer: &[SimpleQueryMessage]) -> Result<i32> {
 fn jittered(limit: Duration) -> Duration {
     let fifth = limit / 5;
     let part = f64::from(getrandom::u32().unwrap_or_default()) / f64::from(u32::MAX);
-    limit - fifth.mul_f64(part)
+    limit.saturating_sub(fifth.mul_f64(part))
 }

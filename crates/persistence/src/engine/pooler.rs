@@ -1,7 +1,7 @@
 //! Whether a connection's session is ours: asked of each connection when it is opened, since one address may
 //! lead to several poolers, and to the server itself.
 //!
-//! A server names its process twice: in BackendKeyData, for cancelling, and as `pg_backend_pid()`. Whatever
+//! A server names its process twice: in `BackendKeyData`, for cancelling, and as `pg_backend_pid()`. Whatever
 //! stands in between cannot hand on the first, because it keeps one key for each of its clients; so where the
 //! two differ, something does.
 
@@ -72,8 +72,8 @@ pub(super) fn bad_pooler() -> Error {
     Error::Settings(BAD_POOLER.to_owned())
 }
 
-/// Returns which process BackendKeyData named. tokio-postgres tells it only to whoever cancels, so a
-/// cancellation is written to ourselves (PostgreSQL manual, section 55.7, CancelRequest).
+/// Returns which process `BackendKeyData` named. tokio-postgres tells it only to whoever cancels, so a
+/// cancellation is written to ourselves (PostgreSQL manual, section 55.7, `CancelRequest`).
 async fn process_of(client: &ClientWrapper) -> Result<i32> {
     const CANCEL_REQUEST: usize = 16;
     let (ours, mut theirs) = duplex(256);
@@ -82,9 +82,9 @@ async fn process_of(client: &ClientWrapper) -> Result<i32> {
     client.cancel_token().cancel_query_raw(Plain(ours), Unencrypted).await?;
     let mut written = Vec::new();
     theirs.read_to_end(&mut written).await.map_err(closed)?;
-    let process = written.last_chunk::<CANCEL_REQUEST>().and_then(|request| {
+    let process = written.last_chunk::<CANCEL_REQUEST>().map(|request| {
         let [_, _, _, _, _, _, _, _, process @ .., _, _, _, _] = request;
-        Some(i32::from_be_bytes(*process))
+        i32::from_be_bytes(*process)
     });
     process.ok_or_else(|| closed(io::ErrorKind::UnexpectedEof.into()))
 }
