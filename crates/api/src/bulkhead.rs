@@ -25,9 +25,9 @@ const REQUESTS_PER_WORKER: usize = 2;
 const WAITING: usize = 64;
 /// How long a request waits.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How long a large body waits until it is read. Those before it are written meanwhile.
+/// How long a large body that has arrived waits until it is read as values. Those before it are written meanwhile.
 const BODY_PATIENCE: Duration = Duration::from_secs(20);
-/// How many large bodies are in memory at a time: each takes some ten times its 8 MiB on its way.
+/// How many large bodies are read as values and written at a time: each takes some ten times its 8 MiB then.
 const BODIES: usize = 2;
 /// How many streams of events one organization may have.
 const STREAMS: usize = 256;

@@ -62,12 +62,13 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest for Lines<T> {
                 let why = "Send the lines as they are, without Content-Encoding.";
                 return Err(Problem::with(Code::UnsupportedMediaType, why));
             }
-            if length(&request).is_none_or(|length| length > SMALL) {
-                large_body(&request).await?;
-            }
             let body = timeout(PATIENCE, collect(payload))
                 .await
                 .map_err(|_| Problem::new(Code::TooSlow))??;
+            // Only once it is here: who sends slowly keeps nobody else waiting.
+            if body.len() > SMALL {
+                large_body(&request).await?;
+            }
             let key = Key::of(&request, &body)?;
             // Reading megabytes keeps others waiting, on a thread that serves them.
             let values = web::block(move || read(&body)).await.map_err(|error| {
@@ -77,11 +78,6 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest for Lines<T> {
             Ok(Self(values, key))
         })
     }
-}
-
-/// Returns how many bytes the body says it has.
-fn length(request: &HttpRequest) -> Option<usize> {
-    request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 fn is_ndjson(request: &HttpRequest) -> bool {

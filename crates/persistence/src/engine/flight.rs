@@ -16,7 +16,7 @@ use futures_util::{
 };
 use sea_orm::Statement;
 use tokio::time::timeout;
-use tokio_postgres::{Row, RowStream, error::SqlState};
+use tokio_postgres::{Row, RowStream};
 
 use super::{
     Engine, Tally,
@@ -200,7 +200,8 @@ impl Drop for Lent<'_> {
     }
 }
 
-/// Waits until the server is done with what was sent, and gives the connection back.
+/// Waits until the server is done with what was sent, and gives the connection back. One that was cancelled is
+/// closed: nobody says when a cancellation has arrived, and it would stop what runs next.
 async fn settle(
     lease: Lease,
     mut rest: Option<Pin<Box<RowStream>>>,
@@ -208,22 +209,14 @@ async fn settle(
     limit: Duration,
 ) {
     let grace = if connector.is_some() { GRACE } else { limit };
-    let settled = match timeout(grace, drained(&lease, &mut rest)).await {
-        Ok(ended) => ended.is_ok(),
-        Err(_) => {
-            if let Some(connector) = connector {
-                connector.cancel(&lease).await;
-            }
-            let ended = timeout(limit, drained(&lease, &mut rest)).await;
-            // One that was cancelled has had its cancellation. Any other may still meet with it.
-            matches!(ended, Ok(Err(error)) if error.code() == Some(&SqlState::QUERY_CANCELED))
-        }
-    };
-    if settled {
+    if matches!(timeout(grace, drained(&lease, &mut rest)).await, Ok(Ok(()))) {
         lease.answered();
-    } else {
-        lease.discard();
+        return;
     }
+    if let Some(connector) = connector {
+        connector.cancel(&lease).await;
+    }
+    lease.discard();
 }
 
 /// Throws away what is on its way; where that is not known, waits for the answer to something else.
