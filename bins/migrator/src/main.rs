@@ -14,6 +14,7 @@ mod organization;
 mod partitions;
 mod progress;
 mod purge;
+mod rows;
 mod seed;
 mod selftest;
 mod standing;

@@ -9,8 +9,10 @@ use brownie_domain::{
     SystemClock, TeamName, Username,
 };
 use brownie_migration::Database;
-use brownie_persistence::{Error, PoolOptions, Resource, SignUp, Store, SystemContext, Tls};
+use brownie_persistence::{Error, Resource, SignUp, SystemContext};
 use clap::{Args, Subcommand};
+
+use crate::rows;
 
 /// What can be done.
 #[derive(Debug, Subcommand)]
@@ -58,7 +60,7 @@ impl Create {
             Some(file) => {
                 let text = fs::read_to_string(file)
                     .with_context(|| format!("{} cannot be read", file.display()))?;
-                let text = text.strip_suffix('\n').unwrap_or(&text);
+                let text = text.trim_end_matches(['\r', '\n']);
                 let password = Password::try_from(text.to_owned())
                     .with_context(|| format!("{} has no password", file.display()))?;
                 (password, None)
@@ -72,12 +74,7 @@ impl Create {
         if slug.as_str().is_empty() {
             bail!("no slug can be made of {:?}: send one by --slug", self.name.as_str());
         }
-        let store = Store::new(&PoolOptions {
-            max_connections: 1,
-            role: Some("brownie-migrator".to_owned()),
-            tls: database.tls().cloned().map(Tls::fixed),
-            ..PoolOptions::new(database.url())
-        })?;
+        let store = rows::open(database)?;
         let request_id = RequestId::from_uuid(RandomIds.next(SystemClock.now()));
         let system = store.system(&SystemContext::for_visitor(request_id));
         let outcome = system

@@ -5,11 +5,13 @@ use std::{process::ExitCode, time::Duration};
 use anyhow::Context;
 use brownie_domain::{Clock, IdSource, RandomIds, RequestId, SystemClock};
 use brownie_migration::{Database, End, Maintained, TimeTable, maintain};
-use brownie_persistence::{PoolOptions, Purged, Store, SystemContext, Tls};
+use brownie_persistence::{Purged, SystemContext};
 use chrono::TimeDelta;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+
+use crate::rows;
 
 /// Ages are whole numbers with a unit: 30d, 12h, 90m.
 #[derive(Debug, Args)]
@@ -73,14 +75,8 @@ impl Purge {
         Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    /// As the owner, so that row-level security holds whoever logs in.
     async fn rows(&self, database: &Database, stop: &CancellationToken) -> anyhow::Result<Purged> {
-        let store = Store::new(&PoolOptions {
-            max_connections: 1,
-            role: Some("brownie-migrator".to_owned()),
-            tls: database.tls().cloned().map(Tls::fixed),
-            ..PoolOptions::new(database.url())
-        })?;
+        let store = rows::open(database)?;
         let now = SystemClock.now();
         let before = now
             .checked_sub_signed(TimeDelta::from_std(self.older_than)?)

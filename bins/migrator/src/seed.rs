@@ -10,9 +10,9 @@ use brownie_domain::{
     config::{BodyFormat, ConfigBody},
 };
 use brownie_migration::Database;
-use brownie_persistence::{
-    Error, NewConfig, NewIncident, PoolOptions, SignUp, Store, SystemContext, Tls, User,
-};
+use brownie_persistence::{Error, NewConfig, NewIncident, SignUp, Store, SystemContext, User};
+
+use crate::rows;
 
 /// Whom the demo organization belongs to.
 const EMAIL: &str = "demo@example.com";
@@ -39,12 +39,7 @@ const RULES: &[(&str, &str, &str)] = &[
 
 /// Founds the organization `demo` with sample alert rules and an incident. Again it changes nothing.
 pub(crate) async fn run(database: &Database, json: bool) -> anyhow::Result<ExitCode> {
-    let store = Store::new(&PoolOptions {
-        max_connections: 1,
-        role: Some("brownie-migrator".to_owned()),
-        tls: database.tls().cloned().map(Tls::fixed),
-        ..PoolOptions::new(database.url())
-    })?;
+    let store = rows::open(database)?;
     let (password, text) = Password::random()?;
     let password_hash = Passwords::new(1).hash(password).await?.into_stored();
     let request_id = RequestId::from_uuid(RandomIds.next(SystemClock.now()));

@@ -19,7 +19,7 @@ use tokio::{
     net::{TcpSocket, TcpStream},
 };
 
-use crate::{ServerSettings, by_certificates, pooler, visitor};
+use crate::{ServerSettings, by_certificates, visitor};
 
 const PROGRAM: &str = "brownie-server";
 const FOOTING: &[&str] = &["role", "database.pooler"];
@@ -84,7 +84,6 @@ fn footing(database: DatabaseSettings, keepers: Keepers) -> Check {
         let store = Store::new(&PoolOptions {
             tls: keepers.keeper().map(by_certificates),
             max_connections: 1,
-            pooler: pooler(database.pooler),
             ..PoolOptions::new(database.url.expose())
         });
         let footing = match store {

@@ -16,7 +16,7 @@ use brownie_domain::OrganizationId;
 use brownie_persistence::Principal;
 use tokio::time::timeout;
 
-use crate::{Deps, Problem, access};
+use crate::{Code, Deps, Problem, access};
 
 /// How many requests of one organization each worker may have in progress, unless the settings say. Measured
 /// (docs/performance.md, "Neighbours"): more make others wait longer, and are hardly answered faster.
@@ -67,9 +67,16 @@ impl Bulkheads {
         &self,
         org_id: OrganizationId,
     ) -> Result<Permit<OrganizationId>, Problem> {
-        let why =
-            format!("Your organization may have {STREAMS} streams of events on one instance.");
-        self.streams.enter(org_id).await.map_err(|_| Problem::busy(why))
+        self.streams.enter(org_id).await.map_err(|_| {
+            if self.streams.is_at_share(org_id) {
+                Problem::busy(format!(
+                    "Your organization may have {STREAMS} streams of events on one instance."
+                ))
+            } else {
+                let why = "This instance has as many streams of events as it may.";
+                Problem::with(Code::Unavailable, why)
+            }
+        })
     }
 }
 

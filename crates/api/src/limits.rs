@@ -87,14 +87,18 @@ fn key_of(request: &HttpRequest, deps: &Deps) -> Option<(Key, Rule)> {
             let key = Key::new("requests").of(principal.org_id()).id(id);
             Some((key, deps.limits.principal?))
         }
-        None => key_of_address(request, deps),
+        None => by_address("requests", request, deps),
     }
 }
 
-/// Returns the same of somebody who has not shown who they are.
-pub(crate) fn key_of_address(request: &HttpRequest, deps: &Deps) -> Option<(Key, Rule)> {
+/// Returns what an address is counted by in `what` it does without having shown who it is.
+pub(crate) fn by_address(
+    what: &'static str,
+    request: &HttpRequest,
+    deps: &Deps,
+) -> Option<(Key, Rule)> {
     let address = address_of(request, &deps.limits.proxies)?;
-    Some((Key::new("requests").address(address), deps.limits.address?))
+    Some((Key::new(what).address(address), deps.limits.address?))
 }
 
 /// Somebody whom a proxy that we believe did not name, or not so that it can be read. All of them count as one,

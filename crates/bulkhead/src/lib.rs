@@ -90,6 +90,7 @@ impl<K: Eq + Hash + Copy> Bulkhead<K> {
                 return Ok(state.grant(&self.0, tenant));
             }
             if waiting >= self.0.division.waiting {
+                state.forget_if_idle(tenant);
                 return Err(QueueFull { waiting });
             }
             let (grant, granted) = oneshot::channel();

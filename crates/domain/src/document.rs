@@ -252,6 +252,7 @@ mod tests {
         assert!(refused(deep(65)).contains("at most 64 levels"));
         assert!(refused(deep(10_000)).contains("levels"));
         // PostgreSQL's numeric has up to 16,383 digits after the point, and writes all of them.
+        assert!(refused("{\"a\":1e-16384}".to_owned()).contains(Document::OUT_OF_RANGE));
         assert!(refused("{\"a\":1e400}".to_owned()).contains(Document::OUT_OF_RANGE));
         let digits = format!("{{\"a\":[{}0]}}", "1e-16383,".repeat(1000));
         assert!(refused(digits).contains("bytes"));

@@ -124,7 +124,7 @@ impl SystemScope {
         let now = self.store().sources().clock.now();
         let values = [org_id.as_uuid().into(), id.as_uuid().into(), now.into()];
         let statement = Statement::from_sql_and_values(DbBackend::Postgres, KEY, values.clone());
-        let rows = self.store().engine().read(org_id, statement).await?;
+        let rows = self.store().engine().read_unproven(org_id, statement).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         let stored = Stored { resource: Resource::ApiKey, id: id.as_uuid() };
         let previous: Option<Vec<u8>> = row.try_get("previous_hash")?;

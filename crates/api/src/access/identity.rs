@@ -1,6 +1,6 @@
 //! Who asks: from the credential that came with a request to somebody the database knows.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use actix_web::{
     HttpMessage, HttpRequest,
@@ -94,10 +94,16 @@ pub(super) async fn identity_of(request: &HttpRequest) -> Option<Identity> {
         return Some(Identity::Operator(name));
     }
     let system = deps.store.system(&SystemContext::for_visitor(request_id(request)));
-    if let Some(wait) = is_spent(request, deps, &system, credential).await {
+    let guesses = guesses(request, deps, &system, credential);
+    if let Some((key, rule)) = &guesses
+        && let Some(wait) = deps.cache.peek(key, *rule).await.retry_after
+    {
         return Some(Identity::Refused(Problem::too_many(wait)));
     }
     let (method, outcome) = principal(deps, &system, credential).await;
+    if let (Some((key, rule)), Ok(None)) = (&guesses, &outcome) {
+        deps.cache.limit(key, *rule, 1).await;
+    }
     method.shown(&outcome);
     Some(match outcome {
         Ok(Some(principal)) => Identity::Known(Box::new(principal)),
@@ -130,20 +136,20 @@ async fn certified(request: &HttpRequest, deps: &Deps) -> Option<Identity> {
     })
 }
 
-/// Whether so many bad credentials came from where this one comes from that no more are looked up, and for
-/// how long. What proves itself without being looked up, or has been good before, is not asked.
-async fn is_spent(
+/// Returns what bad API keys of an address are counted by, and how many there may be, unless this key has been
+/// good before: once they are used up, no more are looked up. Apart from its other requests, so that nobody who has
+/// a good key is kept out by what others at the address ask for.
+fn guesses(
     request: &HttpRequest,
     deps: &Deps,
     system: &SystemScope,
     credential: &str,
-) -> Option<Duration> {
+) -> Option<(brownie_cache::Key, brownie_cache::Rule)> {
     let key = credential.parse::<ApiKey>().ok()?;
     if system.has_met_key(key.org_id(), key.id()) {
         return None;
     }
-    let (key, rule) = limits::key_of_address(request, deps)?;
-    deps.cache.peek(&key, rule).await.retry_after
+    limits::by_address("guesses", request, deps)
 }
 
 /// Returns the credential that came with a request, if one did, and if it can be read as one. Of

@@ -5,6 +5,9 @@ use crate::{Document, Invalid};
 /// The most levels that readers of JSON agree on.
 const READABLE_DEPTH: usize = 127;
 
+/// The most digits behind the point that PostgreSQL's `numeric` has (manual, section 8.1.2).
+const MOST_FRACTION: usize = 16_383;
+
 /// What a JSON text comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Measure {
@@ -57,7 +60,11 @@ impl Measure {
                     if !from_here.get(..=length).is_some_and(is_in_range) {
                         return Err(Invalid::new("document", Document::OUT_OF_RANGE));
                     }
-                    measure.add(written_out(*first, digits));
+                    let (whole, fraction) = written_out(*first, digits);
+                    if fraction > MOST_FRACTION {
+                        return Err(Invalid::new("document", Document::OUT_OF_RANGE));
+                    }
+                    measure.add(whole.saturating_add(fraction));
                     rest = after;
                 }
                 b't' | b'f' | b'n' => measure.add(if *first == b'f' { 5 } else { 4 }),
@@ -123,7 +130,9 @@ fn is_in_range(number: &[u8]) -> bool {
 
 /// `jsonb` keeps a number as a decimal and writes it without an exponent: 1e308 has 309 digits each time it is
 /// read, and 1e-308 as many behind its point.
-fn written_out(first: u8, rest: &[u8]) -> usize {
+///
+/// Returns how many bytes are before the digits behind the point, and how many those are.
+fn written_out(first: u8, rest: &[u8]) -> (usize, usize) {
     let sign = usize::from(first == b'-');
     let end = rest.iter().position(|byte| matches!(byte, b'e' | b'E')).unwrap_or(rest.len());
     let (mantissa, exponent) = rest.split_at(end);
@@ -143,7 +152,7 @@ fn written_out(first: u8, rest: &[u8]) -> usize {
     } else {
         (whole.saturating_sub(by).max(1), fraction.saturating_add(by))
     };
-    (sign + usize::from(fraction > 0)).saturating_add(whole).saturating_add(fraction)
+    ((sign + usize::from(fraction > 0)).saturating_add(whole), fraction)
 }
 
 #[cfg(test)]

@@ -50,8 +50,8 @@ pub(crate) struct Connection {
     generation: u64,
     /// Whether a pooler in transaction mode is in between: then nothing belongs to the session.
     pub(super) pooled: bool,
-    /// When it is replaced, however well it is.
-    expires: Instant,
+    /// When it is replaced, however well it is; never, if that is beyond what can be counted.
+    expires: Option<Instant>,
     /// How often plans had become outdated when its prepared statements were last thrown away.
     plans: AtomicU64,
     /// How long a statement may take without a line in the log.
@@ -214,6 +214,9 @@ impl Connector {
         let backend = backend_of_primary(&standing)?;
         let pooled = match self.pooler {
             Pooler::Session => false,
+            Pooler::Transaction if pooler::hands_names_on(&client).await? => {
+                return Err(pooler::bad_pooler());
+            }
             Pooler::Transaction => true,
             Pooler::Unknown => pooler::is_between(self, &client, backend).await?,
         };
@@ -221,7 +224,8 @@ impl Connector {
             tracing::info!("a pooler in transaction mode is between us and the database");
         }
         let (answered, tenant) = (Mutex::new(Instant::now()), Mutex::new(Tenant::Is(None)));
-        let (slow_after, expires) = (self.slow_after, Instant::now() + jittered(self.max_lifetime));
+        let (slow_after, expires) =
+            (self.slow_after, Instant::now().checked_add(jittered(self.max_lifetime)));
         let plans = AtomicU64::new(self.plans.load(Ordering::Relaxed));
         Ok(Connection {
             client,
@@ -259,7 +263,7 @@ impl Connector {
         if self.is_suspect(rested) {
             return Err(RecycleError::message("rested since before the network fell silent"));
         }
-        if connection.expires <= Instant::now() {
+        if connection.expires.is_some_and(|at| at <= Instant::now()) {
             return Err(RecycleError::message("as old as a connection may become"));
         }
         let plans = self.plans.load(Ordering::Relaxed);

@@ -145,7 +145,17 @@ impl Engine {
 
     /// Runs one reading statement for an organization.
     pub(crate) async fn read(&self, org: OrganizationId, statement: Statement) -> Result<Vec<Row>> {
-        Ok(self.run(Some(org), statement, usize::MAX).await?.0)
+        Ok(self.run(Some(org), Some(org), statement, usize::MAX).await?.0)
+    }
+
+    /// The same for somebody who says that they are of the organization, and has not proved it yet: its share is
+    /// not theirs to use up.
+    pub(crate) async fn read_unproven(
+        &self,
+        org: OrganizationId,
+        statement: Statement,
+    ) -> Result<Vec<Row>> {
+        Ok(self.run(None, Some(org), statement, usize::MAX).await?.0)
     }
 
     /// The same, for as many rows as have `most` bytes together, one at least, and whether there are more.
@@ -155,13 +165,13 @@ impl Engine {
         statement: Statement,
         most: usize,
     ) -> Result<(Vec<Row>, bool)> {
-        self.run(Some(org), statement, most).await
+        self.run(Some(org), Some(org), statement, most).await
     }
 
     /// Runs one statement for no organization: those tables that belong to none, and the look-ups
     /// that must find the organization first.
     pub(crate) async fn read_unscoped(&self, statement: Statement) -> Result<Vec<Row>> {
-        Ok(self.run(None, statement, usize::MAX).await?.0)
+        Ok(self.run(None, None, statement, usize::MAX).await?.0)
     }
 
     /// Runs one statement that writes for no organization, in a transaction of its own: to its end,
@@ -189,15 +199,17 @@ impl Engine {
 
     /// Runs where the caller is: a flight is sent whole or not at all, so a caller that is dropped
     /// leaves a connection that is clean once the answers are in ([`Lent`] waits for them, or cancels).
+    /// `tenant` is whose share is used, `org` whose rows are read.
     async fn run(
         &self,
+        tenant: Option<OrganizationId>,
         org: Option<OrganizationId>,
         statement: Statement,
         most: usize,
     ) -> Result<(Vec<Row>, bool)> {
         let mut tries = Tries::default();
         loop {
-            let outcome = match self.acquire(org).await {
+            let outcome = match self.acquire(tenant).await {
                 Ok(client) => self.run_on(client, org, statement.clone(), most).await,
                 Err(error) => Err(error),
             };

@@ -95,7 +95,7 @@ fn closed(error: io::Error) -> Error {
 
 /// Tells whether the server sees our prepared statements by the names that we gave them, as any client of a
 /// pooler may. Asked in a transaction, which one server process answers as a whole.
-async fn hands_names_on(client: &ClientWrapper) -> Result<bool> {
+pub(super) async fn hands_names_on(client: &ClientWrapper) -> Result<bool> {
     client.batch_execute("BEGIN").await?;
     let marked = client.prepare(MARK).await.map_err(mixed_up)?;
     let look = format!(
