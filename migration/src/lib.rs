@@ -80,6 +80,8 @@ fn shipped() -> Vec<Source> {
         "m20261130_000028_search_without_column",
         "m20261130_000029_organization_access_ends",
         "m20261130_000030_events_settled",
+        "m20261201_000031_login_guesses",
+        "m20261201_000032_operations_proof",
     ]
 }
 

@@ -10,6 +10,7 @@ mod edges;
 mod endings;
 mod events;
 mod faults;
+mod guesses;
 mod holes;
 mod hostile;
 mod incidents;

@@ -1,9 +1,15 @@
 //! What one organization, or one stranger, may spend of what all share. FAULTS S1c, S1e, S2c, S2f, C0, C1.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Result, ensure};
-use harness::{Here, InProcess, PATIENCE, run, until};
+use harness::{Here, InProcess, PATIENCE, pass, run, until};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpSocket,
+};
 
 /// An object of many small values, which is little as text and much as values.
 fn many_small_values(values: usize) -> Value {
@@ -180,5 +186,58 @@ async fn s2f_metrics_are_the_operators_unless_they_are_public() -> Result<()> {
     ensure!(here.service.client().get("/metrics").await?.status == 401);
     ensure!(here.admin.get("/metrics").await?.status == 403);
     ensure!(here.service.metrics_client().get("/metrics").await?.status == 200);
+    Ok(())
+}
+
+/// FAULTS S1c': whoever takes nothing of an answer is cut, and lets others have the room; whoever reads slowly gets
+/// all of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s1c_a_client_that_takes_nothing_is_cut() -> Result<()> {
+    let here = Here::with_settings(&[("METADATA_SEND_TIMEOUT", "2")]).await?;
+    let path = format!("/api/v1/teams/{}/incidents", here.team_id);
+    for number in 0..8 {
+        let body = json!({"title": format!("incident {number}"), "incident_metadata": many_small_values(49_000)});
+        ensure!(here.admin.post(&path, &body).await?.status == 201);
+    }
+    let ask = async || {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_recv_buffer_size(4096)?;
+        let mut stream =
+            socket.connect(here.service.base().trim_start_matches("http://").parse()?).await?;
+        let request = format!(
+            "GET {path}?limit=100 HTTP/1.1\r\nHost: x\r\nAccept-Encoding: identity\r\nAuthorization: Bearer {}\r\n\r\n",
+            here.admin.token(),
+        );
+        stream.write_all(request.as_bytes()).await?;
+        anyhow::Ok(stream)
+    };
+    let deaf = ask().await?;
+    let of_deaf = format!(":{:04X} 01 ", deaf.local_addr()?.port());
+    ensure!(std::fs::read_to_string("/proc/net/tcp")?.contains(&of_deaf), "it is connected");
+    let mut slow = ask().await?;
+
+    // Slowly: more than twice the time that nothing may be taken for.
+    let (mut taken, began) = (0, Instant::now());
+    let mut piece = vec![0; 16 * 1024];
+    let mut whole = None;
+    while whole.is_none_or(|whole| taken < whole) {
+        let read = slow.read(&mut piece).await?;
+        ensure!(read > 0, "cut after {taken} bytes of {whole:?}");
+        if whole.is_none() {
+            let head = String::from_utf8_lossy(&piece[..read]).to_lowercase();
+            let length =
+                head.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next());
+            let head = head.find("\r\n\r\n").map_or(0, |end| end + 4);
+            whole = Some(length.unwrap_or_default().parse::<usize>()? + head);
+        }
+        taken += read;
+        pass(Duration::from_millis(60), "a client reads as slowly as it likes").await;
+    }
+    ensure!(began.elapsed() > Duration::from_secs(4), "it was quick: {:?}", began.elapsed());
+    // The kernel tells its own side alone.
+    until("who takes nothing is cut", PATIENCE, async || {
+        !std::fs::read_to_string("/proc/net/tcp").unwrap_or_default().contains(&of_deaf)
+    })
+    .await;
     Ok(())
 }

@@ -73,41 +73,6 @@ async fn an_address_without_a_credential_has_its_own_limit() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_guesses_a_password_waits_and_the_owner_comes_in() -> Result<()> {
-    let here = Here::new().await?;
-    let nobody = here.service.client();
-    let guess = |password: &str| {
-        let body = json!({"email": "founder@acme.example", "password": password});
-        let nobody = nobody.clone();
-        async move { nobody.post("/api/v1/auth/login", &body).await }
-    };
-    let mut waits = 0;
-    for number in 0..12 {
-        let answer = guess(&format!("wrong horse {number}")).await?;
-        match answer.status {
-            401 => {}
-            429 => {
-                assert!(!answer.header("Retry-After").is_empty());
-                waits += 1;
-            }
-            other => panic!("{other}: {answer:?}"),
-        }
-    }
-    assert!(waits >= 5, "{waits}");
-    // The owner waits as told, and no longer.
-    let deadline = Instant::now() + Duration::from_secs(30);
-    loop {
-        let answer = guess("correct horse").await?;
-        if answer.status == 200 {
-            return Ok(());
-        }
-        assert!(Instant::now() < deadline, "{answer:?}");
-        let wait = answer.header("Retry-After").parse().unwrap_or(1);
-        pass(Duration::from_secs(wait), "the answer said how long to wait").await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_instances_with_one_redis_share_a_limit_and_go_on_without_it() -> Result<()> {
     let redis = Redis::start()?;
     let url = redis.url();

@@ -42,6 +42,35 @@ impl PgBouncer {
         mode: PoolMode,
         prepared: Option<u32>,
     ) -> Result<Self> {
+        let certs = postgres.certificates("server");
+        let certs = certs.display();
+        let mode = match mode {
+            PoolMode::Session => "session",
+            PoolMode::Transaction => "transaction",
+        };
+        let prepared =
+            prepared.map(|most| format!("max_prepared_statements = {most}\n")).unwrap_or_default();
+        let servers = format!("host={} port={}", postgres.socket().display(), postgres.port());
+        let settings = format!(
+            "client_tls_sslmode = verify-full\nclient_tls_ca_file = {certs}/ca.crt\n\
+             client_tls_cert_file = {certs}/server.crt\nclient_tls_key_file = {certs}/server.key\n\
+             auth_type = cert\npool_mode = {mode}\n{prepared}"
+        );
+        Self::run(version, &servers, &settings)
+    }
+
+    /// Starts one that shares out server connections by transactions, before whatever listens on a port and lets
+    /// everybody in, as it does itself.
+    ///
+    /// # Errors
+    /// As [`PgBouncer::start`].
+    pub fn before(version: &str, port: u16) -> Result<Self> {
+        let settings = "auth_type = trust\nadmin_users = postgres\npool_mode = transaction\n\
+            max_prepared_statements = 200\n";
+        Self::run(version, &format!("host=127.0.0.1 port={port}"), settings)
+    }
+
+    fn run(version: &str, servers: &str, settings: &str) -> Result<Self> {
         let program = crate::parts().join(format!("pgbouncer-{version}/run"));
         ensure!(
             program.exists(),
@@ -53,32 +82,18 @@ impl PgBouncer {
         let users = dir.path().join("users.txt");
         fs::write(&users, "\"postgres\" \"\"\n\"brownie-server\" \"\"\n")?;
         let port = crate::free_port()?;
-        let mode = match mode {
-            PoolMode::Session => "session",
-            PoolMode::Transaction => "transaction",
-        };
-        let prepared =
-            prepared.map(|most| format!("max_prepared_statements = {most}\n")).unwrap_or_default();
-        let certs = postgres.certificates("server");
-        let certs = certs.display();
-        let settings = dir.path().join("pgbouncer.ini");
+        let file = dir.path().join("pgbouncer.ini");
         fs::write(
-            &settings,
+            &file,
             format!(
-                "[databases]\n* = host={} port={}\n[pgbouncer]\n\
+                "[databases]\n* = {servers}\n[pgbouncer]\n\
                  listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
-                 client_tls_sslmode = verify-full\nclient_tls_ca_file = {certs}/ca.crt\n\
-                 client_tls_cert_file = {certs}/server.crt\n\
-                 client_tls_key_file = {certs}/server.key\n\
-                 auth_type = cert\nauth_file = {}\npool_mode = {mode}\ndefault_pool_size = 4\n\
-                 server_login_retry = 1\n{prepared}",
-                postgres.socket().display(),
-                postgres.port(),
+                 auth_file = {}\ndefault_pool_size = 4\nserver_login_retry = 1\n{settings}",
                 users.display()
             ),
         )?;
         let mut command = Command::new(program);
-        command.arg(&settings).stdin(Stdio::null()).stdout(Stdio::null());
+        command.arg(&file).stdin(Stdio::null()).stdout(Stdio::null());
         command.stderr(fs::File::create(dir.path().join("log"))?);
         let child = unprivileged(&mut command)?.spawn().context("pgbouncer")?;
         let pooler = Self { child, port, _dir: dir };
@@ -86,6 +101,19 @@ impl PgBouncer {
             TcpStream::connect(("127.0.0.1", port)).is_ok()
         });
         Ok(pooler)
+    }
+
+    /// Has it open all its server connections anew; those of its clients stay open.
+    ///
+    /// # Errors
+    /// When it refuses.
+    pub async fn reconnect(&self) -> Result<()> {
+        let url = format!("host=127.0.0.1 port={} user=postgres dbname=pgbouncer", self.port);
+        let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await?;
+        let connection = tokio::spawn(connection);
+        client.simple_query("RECONNECT").await?;
+        connection.abort();
+        Ok(())
     }
 
     /// Returns the port that it listens on.

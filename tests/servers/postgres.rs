@@ -136,6 +136,14 @@ impl Postgres {
         Self::on_disk(find_programs()?, forgetful, Access::Certificates)
     }
 
+    /// A fast and forgetful cluster of the caller's own, which lets everybody in.
+    ///
+    /// # Errors
+    /// As [`Postgres::durable`].
+    pub fn trusting() -> Result<Self> {
+        Self::start(find_programs()?, FAST, Access::Trust)
+    }
+
     /// As [`Postgres::private_of`], on a disk, for what is measured.
     ///
     /// # Errors
@@ -185,6 +193,30 @@ impl Postgres {
         let keeper = keep(&bin, &dir, port, settings, owner, runner)?;
         let keeper = runner.is_none().then_some(keeper);
         let postgres = Self { bin, dir, port, settings, keeper };
+        postgres.wait_until_ready();
+        Ok(postgres)
+    }
+
+    /// Starts a standby that follows this server by streaming.
+    ///
+    /// # Errors
+    /// When it cannot be copied, or does not start.
+    pub fn standby(&self) -> Result<Self> {
+        let dir = place().join(format!("brownie-pg-{}", unique()));
+        fs::create_dir_all(&dir)?;
+        let owner = unprivileged_user()?;
+        chown(&dir, owner, owner)?;
+        let mut copy = Command::new(self.program("pg_basebackup"));
+        copy.args("-U postgres -R -X stream -c fast -N -D".split(' ')).arg(dir.join("data"));
+        copy.arg("-h").arg(&self.dir).args(["-p", &self.port.to_string()]).current_dir(&dir);
+        let output = as_user(&mut copy, owner).output().context("pg_basebackup")?;
+        if !output.status.success() {
+            drop(fs::remove_dir_all(&dir));
+            bail!("pg_basebackup: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        let port = crate::free_port()?;
+        let keeper = Some(keep(&self.bin, &dir, port, self.settings, owner, None)?);
+        let postgres = Self { bin: self.bin.clone(), dir, port, settings: self.settings, keeper };
         postgres.wait_until_ready();
         Ok(postgres)
     }

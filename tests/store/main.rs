@@ -21,6 +21,7 @@ mod others;
 mod pooler;
 mod records;
 mod schema;
+mod standby;
 mod teams;
 mod users;
 mod walls;

@@ -157,7 +157,7 @@ impl Worker {
             Command::Export(args) => self.export(args).await,
             Command::Import(args) => self.import(args).await,
             Command::Delete { name } => {
-                delete(&**self.way()?, &self.store, &name).await?;
+                delete(&**self.way()?, &self.store, &name, self.signing_key()?.as_ref()).await?;
                 self.say(&serde_json::json!({"deleted": name}), &format!("deleted {name}"));
                 Ok(ExitCode::SUCCESS)
             }

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Result, bail};
 use brownie_api::{Certificates, Deps, Listen, Schema, SchemaRule, Service, Settings, Tls};
-use brownie_certs::{Keeper, Role, peer_name};
+use brownie_certs::{Keeper, Role, peers};
 use brownie_config::{CertSettings, DatabaseSettings, PoolerKind, Reader};
 use brownie_domain::{Clock, RequestId, SystemClock};
 use brownie_metrics::Exporter;
@@ -63,8 +63,9 @@ pub async fn prepare(
     if let Some((keeper, acceptor)) =
         Keeper::for_listener(settings.service.tls, &certs, Arc::new(SystemClock)).await?
     {
+        let peer = Box::new(peers(keeper.subscribe(), Arc::new(SystemClock)));
         certificates.add(standing(Role::Server, &Arc::new(keeper)));
-        listen.tls = Some(Tls { acceptor, peer: peer_name });
+        listen.tls = Some(Tls { acceptor, peer });
     }
     let store = Store::new(&PoolOptions {
         tls: keeper.map(by_certificates),

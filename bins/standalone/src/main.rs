@@ -11,7 +11,7 @@ use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 use anyhow::{Context, Result};
 use brownie_api::{Deps, Listen, Schema, SchemaRule, Service, Settings, Tls, stop_signal};
 use brownie_backup::BackupName;
-use brownie_certs::{Keeper, peer_name};
+use brownie_certs::{Keeper, peers};
 use brownie_config::{
     BackupSettings, CertSettings, DatabaseSettings, LogFileSettings, LogSettings, Reader, Secret,
 };
@@ -114,18 +114,28 @@ fn log_options(log: LogSettings) -> Options {
 async fn run(
     mut settings: Settings,
     certs: CertSettings,
-    backups: BackupSettings,
+    mut backups: BackupSettings,
     slow_statement: Option<Duration>,
 ) -> Result<()> {
     let started = Instant::now();
     let mut listen = Listen::on(&settings.service)?;
     let listener = Keeper::for_listener(settings.service.tls, &certs, Arc::new(SystemClock));
     let (keeper, acceptor) = listener.await?.unzip();
-    listen.tls = acceptor.map(|acceptor| Tls { acceptor, peer: peer_name });
+    if let (Some(keeper), Some(acceptor)) = (&keeper, acceptor) {
+        let peer = Box::new(peers(Keeper::subscribe(keeper), Arc::new(SystemClock)));
+        listen.tls = Some(Tls { acceptor, peer });
+    }
     let data_dir = DataDir::open(&settings.service.data_dir)?;
     if settings.tokens.secret.is_none() && settings.tokens.keys_dir.is_none() {
         settings.tokens.secret = Some(Secret::new(data_dir.key()?));
     }
+    // Server and worker are one process here.
+    let operations_key = match settings.service.operators.operations_key.take() {
+        Some(key) => key,
+        None => Secret::new(data_dir.key()?),
+    };
+    settings.service.operators.operations_key = Some(operations_key.clone());
+    backups.operations_key = Some(operations_key);
 
     eprintln!("starting the embedded PostgreSQL in {} ...", settings.service.data_dir.display());
     let (database, data_dir) = tokio::task::spawn_blocking(move || {

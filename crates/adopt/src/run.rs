@@ -144,18 +144,35 @@ pub(crate) async fn transaction(db: &DatabaseConnection) -> Result<DatabaseTrans
     Ok(transaction)
 }
 
-/// Does a step and records it, in one transaction. One that refuses leaves nothing.
+/// Does a step and records it, in one transaction. One that refuses leaves nothing. One that met a deadlock, as
+/// with another database of the server that is adopted at the same time (roles are of both), is done again.
 async fn step<T: IsRefusal>(
     db: &DatabaseConnection,
     name: &'static str,
-    work: impl AsyncFnOnce(&DatabaseTransaction) -> Result<T, Error>,
+    work: impl AsyncFn(&DatabaseTransaction) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let transaction = transaction(db).await?;
-    let value = work(&transaction).await.map_err(|error| match error {
-        Error::Database(source) if is_locked(&source) => Error::InUse(source),
-        Error::Database(source) => Error::Step { step: name, source },
-        other => other,
-    })?;
+    let mut tries = 1;
+    let (transaction, value) = loop {
+        let transaction = transaction(db).await?;
+        match work(&transaction).await {
+            Ok(value) => break (transaction, value),
+            Err(Error::Database(source))
+                if sqlstate(&source).as_deref() == Some(DEADLOCK) && tries < TRIES =>
+            {
+                tracing::warn!(
+                    step = name,
+                    "another transaction was in the way; the step is done again"
+                );
+                transaction.rollback().await?;
+                tries += 1;
+            }
+            Err(Error::Database(source)) if sqlstate(&source).as_deref() == Some(LOCKED) => {
+                return Err(Error::InUse(source));
+            }
+            Err(Error::Database(source)) => return Err(Error::Step { step: name, source }),
+            Err(other) => return Err(other),
+        }
+    };
     if value.is_refusal() {
         transaction.rollback().await?;
         return Ok(value);
@@ -184,14 +201,21 @@ impl IsRefusal for Option<Report> {
     }
 }
 
-/// SQLSTATE 55P03, `lock_not_available`.
-fn is_locked(error: &DbErr) -> bool {
+/// SQLSTATE `lock_not_available`.
+const LOCKED: &str = "55P03";
+/// SQLSTATE `deadlock_detected`.
+const DEADLOCK: &str = "40P01";
+/// How often a step is tried that meets a deadlock each time.
+const TRIES: u32 = 3;
+
+/// Returns the SQLSTATE of what the database reported.
+fn sqlstate(error: &DbErr) -> Option<String> {
     let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) =
         error
     else {
-        return false;
+        return None;
     };
-    error.as_database_error().is_some_and(|error| error.code().is_some_and(|code| code == "55P03"))
+    error.as_database_error()?.code().map(Into::into)
 }
 
 pub(crate) async fn done(db: &impl ConnectionTrait, step: &str) -> Result<bool, DbErr> {

@@ -29,6 +29,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const BODY_PATIENCE: Duration = Duration::from_secs(20);
 /// How many large bodies are read as values and written at a time: each takes some ten times its 8 MiB then.
 const BODIES: usize = 2;
+/// How many large answers are on their way at a time: each is 1 MiB, or one resource that is larger.
+const ANSWERS: usize = 64;
 /// How many streams of events one organization may have.
 const STREAMS: usize = 256;
 
@@ -38,6 +40,7 @@ pub struct Bulkheads {
     /// None for any number.
     requests: Option<Bulkhead<OrganizationId>>,
     bodies: Bulkhead<Option<OrganizationId>>,
+    answers: Bulkhead<Option<OrganizationId>>,
     streams: Bulkhead<OrganizationId>,
 }
 
@@ -55,7 +58,24 @@ impl Bulkheads {
         Self {
             requests,
             bodies: Bulkhead::new(Division::halves(BODIES, WAITING)),
+            answers: Bulkhead::new(Division::halves(ANSWERS, WAITING)),
             streams: Bulkhead::new(Division { permits, share: STREAMS, waiting: 0 }),
+        }
+    }
+
+    /// Waits until there is room for a large answer, which is held until what is returned is dropped.
+    ///
+    /// # Errors
+    /// When there is none in time.
+    pub(crate) async fn answer(
+        &self,
+        tenant: Option<OrganizationId>,
+    ) -> Result<Permit<Option<OrganizationId>>, Problem> {
+        match timeout(PATIENCE, self.answers.enter(tenant)).await {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(Problem::busy(
+                "Other large answers have not been taken yet, as many as fit into memory. Read answers as they come, or ask for smaller pages.",
+            )),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use brownie_auth::{BadKeys, KeyRing, Oidc, OidcSetupError, Passwords, Tokens};
-use brownie_cache::{Cache, CacheError, Delays, Throttle};
+use brownie_cache::{Cache, CacheError};
 use brownie_config::{CacheSettings, OidcSettings, Reader, Secret, ServiceSettings, TokenSettings};
 use brownie_domain::{RandomIds, SystemClock};
 use brownie_metrics::Exporter;
@@ -97,7 +97,6 @@ impl Deps {
             oidc,
             session_lifetime,
             passwords: Passwords::new(std::thread::available_parallelism().map_or(1, usize::from)),
-            throttle: Throttle::new(cache.clone(), Delays::ACCOUNT, Delays::ADDRESS),
             cache,
             limits: Limits::of(service),
             signup: service.signup.unwrap_or_default(),

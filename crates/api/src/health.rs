@@ -28,6 +28,8 @@ pub(crate) struct Health {
     timestamp: Timestamp,
     version: &'static str,
     database: &'static str,
+    /// Whether the database takes writes, as far as the last ones have shown. One that has no room left answers reads.
+    writable: bool,
     /// What instances share: `redis`, or `process` when there is none or it is away.
     cache: CacheHealth,
     /// Whether those in use are those that there are.
@@ -149,6 +151,7 @@ pub(crate) async fn ready(request: HttpRequest, deps: web::Data<Deps>) -> Readin
         timestamp: deps.clock.now(),
         version: env!("CARGO_PKG_VERSION"),
         database,
+        writable: schema.servable && deps.store.is_writable(),
         cache: cache_health(&deps).await,
         certificates: deps.certificates.health(),
         detail: schema.detail,

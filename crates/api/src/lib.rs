@@ -22,13 +22,14 @@ mod problem;
 mod query;
 mod repeat;
 pub mod routes;
+mod sending;
 mod service;
 mod v1;
 
 use std::sync::Arc;
 
 use brownie_auth::{Oidc, Passwords, Tokens};
-use brownie_cache::{Cache, Throttle};
+use brownie_cache::Cache;
 use brownie_domain::{Clock, IdSource};
 use brownie_metrics::Exporter;
 use brownie_persistence::Store;
@@ -41,7 +42,7 @@ pub use health::Certificates;
 pub use limits::Limits;
 pub use openapi::document as openapi_document;
 pub use problem::{Code, FieldError, Problem};
-pub use service::{Listen, Service, Tls, stop_signal};
+pub use service::{Holds, Listen, Service, Tls, stop_signal};
 
 /// What the handlers work with.
 #[derive(Debug, Clone)]
@@ -58,8 +59,6 @@ pub struct Deps {
     pub passwords: Passwords,
     /// What instances share for a short time.
     pub cache: Cache,
-    /// Delays those who guess passwords.
-    pub throttle: Throttle,
     /// Whether anybody may found an organization.
     pub signup: bool,
     /// Whether `/metrics` of the API's listener is for everybody.

@@ -16,6 +16,7 @@ use actix_web::{
 };
 use brownie_cache::{Decision, Key, Rule};
 use brownie_config::ServiceSettings;
+use brownie_persistence::GuessLimit;
 use ipnet::IpNet;
 
 use crate::{Deps, Problem, access};
@@ -32,8 +33,28 @@ pub struct Limits {
     pub principal: Option<Rule>,
     /// From one address by those who have not shown who they are; none for any amount.
     pub address: Option<Rule>,
+    /// Of wrong passwords.
+    pub guesses: Option<Guesses>,
     /// Whose word about addresses is believed.
     pub proxies: Vec<IpNet>,
+}
+
+/// How many wrong passwords are answered.
+#[derive(Debug, Clone, Copy)]
+pub struct Guesses {
+    /// At one account.
+    pub account: GuessLimit,
+    /// From one address, behind which a whole office may be.
+    pub address: Rule,
+}
+
+impl Guesses {
+    /// Allows `limit` an hour at one account, and five times as many from one address.
+    fn of(limit: u32) -> Option<Self> {
+        let address = Rule::per(limit.saturating_mul(5), Duration::from_hours(1))
+            .with_burst(limit.saturating_mul(2));
+        GuessLimit::per_hour(limit).map(|account| Self { account, address })
+    }
 }
 
 /// What the settings count in.
@@ -46,6 +67,7 @@ impl Limits {
         Self {
             principal: rule(settings.rate_limit),
             address: rule(settings.rate_limit_address),
+            guesses: Guesses::of(settings.login_guesses),
             proxies: settings.trusted_proxies.clone(),
         }
     }

@@ -4,6 +4,7 @@
 use std::{
     fmt, io,
     net::{SocketAddr, TcpListener},
+    sync::Arc,
     time::Duration,
 };
 
@@ -24,7 +25,7 @@ use tokio::{
 
 use crate::{
     Code, Deps, Origins, Problem, access, body, bulkhead, edges, figures, health, limits, observe,
-    routes,
+    routes, sending,
 };
 
 /// How to listen.
@@ -44,6 +45,8 @@ pub struct Listen {
     pub figures_every: Duration,
     /// How long a connection without a request is kept.
     pub keep_alive: Duration,
+    /// How long a client may take nothing of its answer.
+    pub send_timeout: Duration,
     /// How long requests are still taken after a signal to stop, while readiness says no.
     pub drain: Duration,
     /// How the API is encrypted, if it is.
@@ -54,9 +57,12 @@ pub struct Listen {
 pub struct Tls {
     /// What decides with which certificates, and which are taken.
     pub acceptor: SslAcceptorBuilder,
-    /// Returns the CN of what a client has shown and proved, if it has.
-    pub peer: fn(&SslRef) -> Option<String>,
+    /// Returns the CN of what a client has shown and proved, if it has, and what tells whether it holds still.
+    pub peer: Box<dyn Fn(&SslRef) -> Option<(String, Holds)> + Send + Sync>,
 }
+
+/// Tells whether the certificate that a client has shown holds still.
+pub type Holds = Box<dyn Fn() -> bool + Send + Sync>;
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -87,6 +93,7 @@ impl Listen {
                 listed => Origins::Listed(listed.to_vec()),
             },
             keep_alive: settings.keep_alive,
+            send_timeout: settings.send_timeout,
             drain: settings.drain,
             tls: None,
         })
@@ -108,9 +115,13 @@ fn bind(address: SocketAddr, variable: &str) -> io::Result<TcpListener> {
 /// How long requests under way may take after a signal to stop.
 const GRACE: Duration = Duration::from_secs(20);
 
-/// What the certificate calls whoever is at the other end of a connection.
-#[derive(Debug)]
-pub(crate) struct PeerName(pub(crate) String);
+/// Whoever is at the other end of a connection, by the certificate that was shown when it was opened.
+pub(crate) struct Peer {
+    /// What the certificate calls them.
+    pub(crate) name: String,
+    /// Whether it is neither over nor revoked by now.
+    pub(crate) holds: Holds,
+}
 
 /// Where the service is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -218,15 +229,18 @@ impl Service {
         let metrics_handle = metrics.handle();
         let metrics = tokio::spawn(metrics);
 
+        sending::end_what_is_not_taken(&listen.api, listen.send_timeout)?;
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let workers = listen.workers.unwrap_or_else(cores).max(1);
         let origins = listen.origins;
-        let peer = listen.tls.as_ref().map(|tls| tls.peer);
+        let (acceptor, peer) =
+            listen.tls.map(|Tls { acceptor, peer }| (acceptor, Arc::new(peer))).unzip();
         let api = HttpServer::new(move || {
             App::new()
                 .app_data(shared.clone())
                 .app_data(closing.clone())
                 .app_data(web::PayloadConfig::new(body::MAX_BODY))
+                .wrap(from_fn(sending::in_pieces))
                 .wrap(from_fn(bulkhead::share))
                 .wrap(from_fn(limits::limit))
                 .wrap(from_fn(access::identify))
@@ -245,16 +259,16 @@ impl Service {
         .shutdown_timeout(GRACE.as_secs())
         .on_connect(move |connection, data| {
             let stream = connection.downcast_ref::<TlsStream<TcpStream>>();
-            if let (Some(stream), Some(peer)) = (stream, peer)
-                && let Some(name) = peer(stream.ssl())
+            if let (Some(stream), Some(peer)) = (stream, &peer)
+                && let Some((name, holds)) = peer(stream.ssl())
             {
-                data.insert(PeerName(name));
+                data.insert(Peer { name, holds });
             }
         })
         .disable_signals()
         .workers(workers);
-        let api = match listen.tls {
-            Some(tls) => api.listen_openssl(listen.api, tls.acceptor)?,
+        let api = match acceptor {
+            Some(acceptor) => api.listen_openssl(listen.api, acceptor)?,
             None => api.listen(listen.api)?,
         };
         let api = api.run();

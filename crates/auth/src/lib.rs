@@ -2,6 +2,7 @@
 //! SQL and no routes: `brownie-api` brings the requests and the rows. The one thing that is asked over
 //! the network is the issuer of OpenID Connect.
 
+mod device;
 mod hashing;
 mod jwks;
 mod jws;
@@ -13,6 +14,7 @@ mod random;
 mod secret;
 mod token;
 
+pub use device::{Device, DeviceToken};
 pub use keys::{BadKey, BadKeys, KeyRing};
 pub use oidc::{Begun, Identity, IssuerFault, Oidc, OidcError, OidcSetupError};
 pub use password::{Password, PasswordHash, Passwords, Verified};

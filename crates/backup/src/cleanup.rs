@@ -120,14 +120,26 @@ pub async fn cleanup_older_than(
     Ok(cleaned)
 }
 
-/// Removes one backup, whatever the policy says.
+/// Removes one backup, whatever the policy says; but not the only one that is known to be good.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::Busy`], what the store said.
-pub async fn delete(dial: &dyn Dial, store: &Store, name: &BackupName) -> Result<()> {
+/// [`Error::NotFound`], [`Error::LastVerified`], [`Error::Busy`], what the store said.
+pub async fn delete(
+    dial: &dyn Dial,
+    store: &Store,
+    name: &BackupName,
+    key: Option<&SigningKey>,
+) -> Result<()> {
     let _lock = Lock::take(dial, None, Work::Backup).await?;
     if store.read(&format!("{name}/{}", manifest::FILE)).await?.is_none() {
         return Err(Error::NotFound { name: name.to_string() });
+    }
+    let mut verified = list(store, key).await?;
+    verified.retain(|entry| entry.manifest.is_ok() && entry.verified.is_some());
+    if let [only] = &verified[..]
+        && only.name == *name
+    {
+        return Err(Error::LastVerified { name: name.to_string() });
     }
     remove(store, name).await
 }

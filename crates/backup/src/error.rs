@@ -60,6 +60,22 @@ pub enum Error {
     /// The session that holds the lock is gone, so another may have begun.
     #[error("the lock was lost, as its connection broke; nothing was published; run it again")]
     LockLost(#[source] tokio_postgres::Error),
+    /// Nothing proves that an operator asked for what takes something away.
+    #[error(
+        "nothing proves that an operator asked for {kind} within the last day: METADATA_OPERATIONS_KEY must be the same for the server and for this worker; ask again when it is. If nobody asked, somebody else has the server's password of the database"
+    )]
+    Unproven {
+        /// What was asked for.
+        kind: brownie_domain::OperationKind,
+    },
+    /// A backup that must stay.
+    #[error(
+        "{name} is the only backup that was read again and found good; make another and verify it, then remove this one"
+    )]
+    LastVerified {
+        /// Which backup.
+        name: String,
+    },
     /// A table could not be locked against changes of the schema.
     #[error(
         "the schema is being changed, so the tables could not be locked in time; wait for the migrator, and run it again"
@@ -280,6 +296,8 @@ impl Error {
             Self::Standby => "standby",
             Self::Busy { .. } => "busy",
             Self::LockLost(_) => "lock_lost",
+            Self::Unproven { .. } => "unproven",
+            Self::LastVerified { .. } => "last_verified",
             Self::Changing => "changing",
             Self::Filtered { .. } => "filtered",
             Self::Incomplete { .. } => "incomplete",

@@ -9,14 +9,12 @@ use brownie_config::{CacheSettings, Secret};
 use brownie_domain::OrganizationId;
 use brownie_metrics::{CACHE_OPERATIONS, CACHE_UP};
 use bytes::Bytes;
-use deadpool_redis::redis::{Script, ScriptInvocation};
 use metrics::{counter, gauge};
 
 use crate::{
     breaker::Standing,
-    delays::Numbers,
     key::{Key, Scribe},
-    process::{AttemptKeys, Process},
+    process::Process,
     redis::{CacheError, Redis, del, set},
     rule::{Decision, Rule},
     turns::{Floor, LONGEST, Turn, Turns},
@@ -85,7 +83,7 @@ impl Cache {
 
     /// Decides whether `cost` is allowed by a rule, and charges it if so. A key goes with one rule.
     pub async fn limit(&self, key: &Key, rule: Rule, cost: u32) -> Decision {
-        let decision = self.charge("limit", key, rule, cost).await;
+        let decision = self.charge("limit", key, rule, cost.into()).await;
         count("limit", if decision.allowed { "allowed" } else { "denied" });
         decision
     }
@@ -97,7 +95,13 @@ impl Cache {
         rule.look(decision.reset_after)
     }
 
-    async fn charge(&self, operation: &'static str, key: &Key, rule: Rule, cost: u32) -> Decision {
+    /// Gives back what was charged for something that turned out to be free.
+    pub async fn give_back(&self, key: &Key, rule: Rule, cost: u32) {
+        self.charge("give_back", key, rule, -i64::from(cost)).await;
+        count("give_back", "done");
+    }
+
+    async fn charge(&self, operation: &'static str, key: &Key, rule: Rule, cost: i64) -> Decision {
         let Inner { scribe, process, redis, .. } = &*self.0;
         let key = scribe.write(key);
         let Some(redis) = redis else { return process.limit(process.now(), &key, rule, cost) };
@@ -109,20 +113,9 @@ impl Cache {
                 process.limit(process.now(), &key, rule, cost);
                 rule.allowed(owed)
             }
-            Some((_, owed)) => rule.denied(owed, cost),
+            Some((_, owed)) => rule.denied(owed, u32::try_from(cost).unwrap_or_default()),
             None => process.limit(process.now(), &key, rule, cost),
         }
-    }
-
-    /// Forgets what is owed under a key.
-    pub async fn forgive(&self, key: &Key) {
-        let Inner { scribe, process, redis, .. } = &*self.0;
-        let key = scribe.write(key);
-        process.forgive(&key);
-        if let Some(redis) = redis {
-            redis.command::<u64>("forgive", &del(&key)).await;
-        }
-        count("forgive", "done");
     }
 
     /// Returns a value that was put under a key, no longer ago than it said, and since when nobody
@@ -249,55 +242,6 @@ impl Cache {
         Some((Shared { generation, at }, value))
     }
 
-    /// Returns how many microseconds to wait before a log-in may be tried; if none, counts it.
-    pub(crate) async fn attempt(
-        &self,
-        keys: &AttemptKeys,
-        account: &Numbers,
-        address: &Numbers,
-    ) -> u64 {
-        let Inner { process, redis, .. } = &*self.0;
-        let shared = match redis {
-            Some(redis) => {
-                let mut script = keyed(&redis.scripts.attempt, keys);
-                for numbers in [account, address] {
-                    let Numbers { free, first, longest, forgotten, most } = numbers;
-                    script.arg(free).arg(first).arg(longest).arg(forgotten).arg(most);
-                }
-                redis.script::<u64>("attempt", &script).await
-            }
-            None => None,
-        };
-        let wait = match shared {
-            Some(0) => {
-                // As with limits: the process counts along.
-                process.attempt(process.now(), keys, account, address);
-                0
-            }
-            Some(wait) => wait,
-            None => process.attempt(process.now(), keys, account, address),
-        };
-        count("attempt", if wait == 0 { "allowed" } else { "denied" });
-        wait
-    }
-
-    /// Takes back what an attempt counted.
-    pub(crate) async fn succeed(&self, keys: &AttemptKeys, address: &Numbers, remember: Duration) {
-        let Inner { process, redis, .. } = &*self.0;
-        process.succeed(process.now(), keys, address, remember);
-        if let Some(redis) = redis {
-            let mut script = keyed(&redis.scripts.succeed, keys);
-            script.arg(address.forgotten).arg(remember.as_millis().to_string());
-            redis.script::<u64>("succeed", &script).await;
-        }
-        count("succeed", "done");
-    }
-
-    /// Returns the name under which a key is kept.
-    pub(crate) fn write(&self, key: &Key) -> String {
-        self.0.scribe.write(key)
-    }
-
     /// Tells where state is kept, as far as is known: by operations that failed, and by tries since.
     pub fn standing(&self) -> Standing {
         match &self.0.redis {
@@ -319,12 +263,6 @@ impl Cache {
             None => self.standing(),
         }
     }
-}
-
-fn keyed<'a>(script: &'a Script, keys: &AttemptKeys) -> ScriptInvocation<'a> {
-    let mut invocation = script.key(&keys.account);
-    invocation.key(&keys.address).key(&keys.pair).key(&keys.known);
-    invocation
 }
 
 fn count(operation: &'static str, outcome: &'static str) {

@@ -1,10 +1,10 @@
-//! Short-lived state that instances of the service share: limits, delays of log-ins, cached values. In
-//! Redis when one is set, otherwise in this process. Nothing true lives here: whatever is in it may be
+//! Short-lived state that instances of the service share: limits and cached values. In Redis when one
+//! is set, otherwise in this process. Nothing true lives here: whatever is in it may be
 //! lost at any moment, and only room and time are lost with it.
 //!
 //! ```no_run
 //! # use std::time::Duration;
-//! # use brownie_cache::{Cache, Delays, Key, Rule, Throttle};
+//! # use brownie_cache::{Cache, Key, Rule};
 //! # use brownie_config::{CacheSettings, Secret};
 //! # use brownie_domain::{OrganizationId, UserId};
 //! # async fn f(settings: CacheSettings, signing_key: Secret, org_id: OrganizationId, user_id: UserId)
@@ -24,9 +24,6 @@
 //! let read = async { Ok::<_, std::io::Error>(b"read from the database".to_vec().into()) };
 //! let value = cache.remember(&key, Duration::from_mins(1), read).await?;
 //! cache.bump(org_id).await;
-//!
-//! // Log-ins.
-//! let throttle = Throttle::new(cache, Delays::ACCOUNT, Delays::ADDRESS);
 //! # Ok(())
 //! # }
 //! ```
@@ -36,7 +33,7 @@
 //! With Redis, all of it: a limit of 100 is exactly 100 over all instances, by Redis' clock. A value is
 //! served to all; a bump is seen by all at once. Without Redis, nothing is: each instance has its own,
 //! so that a limit is that many times the number of instances. Never in here: revoked tokens,
-//! idempotency keys, locks. They are true, and live in the database.
+//! idempotency keys, locks, guesses at passwords. They are true, and live in the database.
 //!
 //! # When Redis is away
 //!
@@ -49,7 +46,6 @@
 //!
 //! - Limits hold on each instance: the process counts along while Redis is well, and knows what it has
 //!   allowed. When Redis comes back it does not know what was allowed meanwhile: a burst more, at most.
-//! - Delays of log-ins, the same.
 //! - Values are kept in the process, for as long as they say. What was bumped here is never served
 //!   here, not even when the bump did not get through, or when Redis comes back without its last
 //!   moments: an instance remembers its bumps for an hour, which is the longest that a value lives,
@@ -63,7 +59,7 @@
 //!
 //! Version 6.2 or newer, one primary (no cluster: scripts touch two keys). `maxmemory` with
 //! `maxmemory-policy allkeys-lru`; every key has an end. A user needs
-//! `~brownie:* +@connection +eval +evalsha +script|load +time +get +set +del +exists`. Keys are
+//! `~brownie:* +@connection +eval +evalsha +script|load +time +get +set +del`. Keys are
 //! `prefix:organization:kind:...`; e-mail addresses and network addresses are in them as digests, keyed
 //! with the pepper, so a copy of Redis does not tell whose they are.
 
@@ -71,7 +67,6 @@
 mod agreement;
 mod breaker;
 mod cache;
-mod delays;
 mod key;
 mod look;
 mod process;
@@ -79,14 +74,11 @@ mod redis;
 mod rule;
 mod scripts;
 mod table;
-mod throttle;
 mod turns;
 
 pub use breaker::Standing;
 pub use cache::{Asked, Cache};
-pub use delays::Delays;
 pub use key::Key;
 pub use look::{About, LookError, Seen, look};
 pub use redis::CacheError;
 pub use rule::{Decision, Rule};
-pub use throttle::{Attempt, Throttle};

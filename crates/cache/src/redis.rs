@@ -35,7 +35,7 @@ const CONNECTIONS: usize = 8;
 const FRESH: Duration = Duration::from_secs(1);
 
 /// The commands that are used, as an access control list names them; the crate's page has them, too.
-const COMMANDS: &str = "+eval +evalsha +script|load +time +get +set +del +exists";
+const COMMANDS: &str = "+eval +evalsha +script|load +time +get +set +del";
 
 /// Why the cache cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -102,8 +102,6 @@ pub(crate) struct Refused {
 #[derive(Debug)]
 pub(crate) struct Scripts {
     pub(crate) limit: Script,
-    pub(crate) attempt: Script,
-    pub(crate) succeed: Script,
     pub(crate) read: Script,
 }
 
@@ -146,8 +144,6 @@ impl Redis {
             try_key,
             scripts: Scripts {
                 limit: Script::new(scripts::LIMIT),
-                attempt: Script::new(scripts::ATTEMPT),
-                succeed: Script::new(scripts::SUCCEED),
                 read: Script::new(scripts::READ),
             },
         })

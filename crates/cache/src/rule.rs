@@ -55,11 +55,15 @@ impl Rule {
         self.interval.saturating_mul(u64::from(self.burst))
     }
 
-    /// Decides whether `cost` is allowed to somebody who owes `owed`. What they owe afterwards is
-    /// [`Decision::reset_after`].
-    pub(crate) fn decide(&self, owed: u64, cost: u32) -> Decision {
+    /// Decides whether `cost` is allowed to somebody who owes `owed`; a cost below 0 is given back. What they
+    /// owe afterwards is [`Decision::reset_after`].
+    pub(crate) fn decide(&self, owed: u64, cost: i64) -> Decision {
         // More cannot be owed, unless the rule was another or a clock was set back.
         let owed = owed.min(self.depth());
+        let Ok(cost) = u32::try_from(cost) else {
+            return self
+                .allowed(owed.saturating_sub(self.interval.saturating_mul(cost.unsigned_abs())));
+        };
         let then = owed.saturating_add(self.interval.saturating_mul(u64::from(cost)));
         if then > self.depth() { self.denied(owed, cost) } else { self.allowed(then) }
     }
@@ -131,7 +135,7 @@ mod tests {
             let (mut now, mut until, mut allowed) = (0_u64, 0_u64, Vec::new());
             for (gap, cost) in steps {
                 now += gap;
-                let decision = rule.decide(until.saturating_sub(now), cost);
+                let decision = rule.decide(until.saturating_sub(now), cost.into());
                 if decision.allowed {
                     until = now + micros(decision.reset_after);
                     allowed.push((now, u64::from(cost)));
@@ -157,13 +161,13 @@ mod tests {
         ) {
             let rule = Rule::per(limit, Duration::from_micros(window));
             let owed = owed.min(rule.depth());
-            let decision = rule.decide(owed, cost);
+            let decision = rule.decide(owed, cost.into());
             match decision.retry_after.map(micros) {
                 None => prop_assert!(decision.allowed || cost > rule.burst()),
                 Some(wait) => {
                     prop_assert!(!decision.allowed && wait > 0);
-                    prop_assert!(rule.decide(owed.saturating_sub(wait), cost).allowed);
-                    prop_assert!(!rule.decide(owed.saturating_sub(wait - 1), cost).allowed);
+                    prop_assert!(rule.decide(owed.saturating_sub(wait), cost.into()).allowed);
+                    prop_assert!(!rule.decide(owed.saturating_sub(wait - 1), cost.into()).allowed);
                 }
             }
         }
@@ -174,8 +178,8 @@ mod tests {
         ) {
             let rule = Rule::per(limit, Duration::from_micros(window));
             let remaining = rule.decide(owed, 0).remaining;
-            prop_assert!(rule.decide(owed, remaining).allowed);
-            prop_assert!(!rule.decide(owed, remaining + 1).allowed);
+            prop_assert!(rule.decide(owed, remaining.into()).allowed);
+            prop_assert!(!rule.decide(owed, i64::from(remaining) + 1).allowed);
         }
     }
 
@@ -183,9 +187,9 @@ mod tests {
     fn nothing_overflows_and_zero_allows_nothing() {
         let widest = Rule::per(1, Duration::MAX).with_burst(u32::MAX);
         assert_eq!(widest.depth(), DEEPEST);
-        assert!(!widest.decide(u64::MAX, u32::MAX).allowed);
+        assert!(!widest.decide(u64::MAX, u32::MAX.into()).allowed);
         let fastest = Rule::per(u32::MAX, Duration::from_nanos(1));
-        assert!(fastest.decide(0, u32::MAX).allowed);
+        assert!(fastest.decide(0, u32::MAX.into()).allowed);
         assert!(fastest.depth() <= DEEPEST);
         let nothing = Rule::per(0, Duration::from_secs(1)).decide(0, 1);
         assert!(!nothing.allowed && nothing.remaining == 0 && nothing.retry_after.is_none());

@@ -7,6 +7,4 @@ macro_rules! script {
 }
 
 pub(crate) const LIMIT: &str = script!("limit.lua");
-pub(crate) const ATTEMPT: &str = script!("attempt.lua");
-pub(crate) const SUCCEED: &str = script!("succeed.lua");
 pub(crate) const READ: &str = script!("read.lua");

@@ -48,7 +48,7 @@ pub use fault::{Fault, Faults};
 pub use fetch::{FetchError, fetch};
 pub use inspect::{Inspected, Report, check, inspect};
 pub use keeper::Keeper;
-pub use listener::{Clients, acceptor, peer_name};
+pub use listener::{Clients, Holds, acceptor, peers};
 pub use policy::{Need, Policy, Proof, Role};
 pub use source::{PairPaths, Paths, Source};
 pub use vault::VaultFault;

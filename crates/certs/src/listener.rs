@@ -1,7 +1,11 @@
 //! What listens for clients: TLS 1.2 or newer, with certificates that change while it listens.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
+use brownie_domain::Clock;
 use openssl::{
     error::ErrorStack,
     ssl::{
@@ -13,8 +17,12 @@ use openssl::{
 use tokio::sync::watch;
 
 use crate::{
-    Current, Fault, Role, authority::Authorities, current::tls, facts::common_name,
+    Current, Fault, Role,
+    authority::Authorities,
+    current::tls,
+    facts::{common_name, moment},
     material::Identity,
+    pem::Chain,
 };
 
 /// What clients have to show.
@@ -101,12 +109,48 @@ fn is_revoked(now: &Current, context: &mut X509StoreContextRef) -> bool {
     revoked
 }
 
-/// Returns who is at the other end: the CN of the certificate that was shown, and that passed. None
-/// when none was shown.
-pub fn peer_name(ssl: &SslRef) -> Option<String> {
-    let is_verified = ssl.verify_result() == X509VerifyResult::OK
-        && ssl.verify_mode().contains(SslVerifyMode::PEER);
-    ssl.peer_certificate().filter(|_| is_verified).and_then(|shown| common_name(&shown))
+/// Tells whether the certificate that a client has shown still holds.
+pub type Holds = Box<dyn Fn() -> bool + Send + Sync>;
+
+/// Returns what tells who is at the other end of a new connection: the CN of the certificate that was shown, and
+/// that passed; none when none was shown. With it comes what tells whether that certificate holds still: it is
+/// not over, and by the authorities and the revocation lists that are in use by then it would pass again. A
+/// connection that is kept outlives both.
+pub fn peers(
+    current: watch::Receiver<Arc<Current>>,
+    clock: Arc<dyn Clock>,
+) -> impl Fn(&SslRef) -> Option<(String, Holds)> + Send + Sync {
+    move |ssl| {
+        let is_verified = ssl.verify_result() == X509VerifyResult::OK
+            && ssl.verify_mode().contains(SslVerifyMode::PEER);
+        let leaf = ssl.peer_certificate().filter(|_| is_verified)?;
+        let name = common_name(&leaf)?;
+        let rest = ssl.peer_cert_chain().into_iter().flatten().map(ToOwned::to_owned).collect();
+        let chain = Chain { leaf, rest };
+        let ends = chain.iter().map(|certificate| moment(certificate.not_after())).min();
+        let (current, clock) = (current.clone(), Arc::clone(&clock));
+        // By the first generation that is looked at, too: it may be newer than the handshake's.
+        let judged_by = AtomicU64::new(0);
+        let holds = move || {
+            let now = clock.now();
+            let current = Arc::clone(&current.borrow());
+            if ends.is_none_or(|ends| ends < now) {
+                return false;
+            }
+            if judged_by.load(Ordering::Relaxed) == current.generation() {
+                return true;
+            }
+            let is_good = current.authorities().is_some_and(|ca| {
+                ca.prove(&chain, Some(now)).is_ok()
+                    && chain.iter().all(|certificate| ca.revoked_by(certificate).is_none())
+            });
+            if is_good {
+                judged_by.store(current.generation(), Ordering::Relaxed);
+            }
+            is_good
+        };
+        Some((name, Box::new(holds) as Holds))
+    }
 }
 
 /// Makes the context that a connection is moved to.

@@ -11,7 +11,7 @@ const REDIS_URL: Variable = Variable {
     aliases: &[],
     default: None,
     secret: true,
-    help: "Redis as one URL: redis://user:password@host:6379/0, or rediss:// for TLS. It shares rate limits, log-in delays and cached values between instances. Without it and REDIS_HOST each instance keeps its own.",
+    help: "Redis as one URL: redis://user:password@host:6379/0, or rediss:// for TLS. It shares rate limits and cached values between instances. Without it and REDIS_HOST each instance keeps its own.",
 };
 const REDIS_HOST: Variable = Variable {
     name: "REDIS_HOST",

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs};
 
-use crate::{ListenerTls, Reader, Variable};
+use crate::{ListenerTls, Reader, Secret, Variable};
 
 const METADATA_OPERATORS: Variable = Variable {
     name: "METADATA_OPERATORS",
@@ -19,7 +19,16 @@ const METADATA_OPERATOR_TOKENS_FILE: Variable = Variable {
     help: "A file that has a line for each token of an operator: a name, a blank, and the SHA-256 of the token in hexadecimal. Read at the start. docs/operations.md says how to make one.",
 };
 
-pub(crate) static VARIABLES: &[Variable] = &[METADATA_OPERATORS, METADATA_OPERATOR_TOKENS_FILE];
+const METADATA_OPERATIONS_KEY: Variable = Variable {
+    name: "METADATA_OPERATIONS_KEY",
+    aliases: &[],
+    default: None,
+    secret: true,
+    help: "Proves to the backup worker that an operator asked to restore or to remove a backup: 32 random characters or more, the same for the server and for the worker, and nowhere in the database. Without it both refuse these two. brownie-standalone makes its own.",
+};
+
+pub(crate) static VARIABLES: &[Variable] =
+    &[METADATA_OPERATORS, METADATA_OPERATOR_TOKENS_FILE, METADATA_OPERATIONS_KEY];
 
 /// Who asks when nobody does: no operator's name.
 const RESERVED: &str = "schedule";
@@ -31,6 +40,8 @@ pub struct OperatorSettings {
     pub names: BTreeSet<String>,
     /// By the SHA-256 of a token; each with the operator's name.
     pub tokens: Vec<(String, [u8; 32])>,
+    /// What proves to the worker that they asked.
+    pub operations_key: Option<Secret>,
 }
 
 impl OperatorSettings {
@@ -55,8 +66,17 @@ impl OperatorSettings {
         if names.contains(RESERVED) {
             reader.problem(&METADATA_OPERATORS, "cannot name \"schedule\", which is nobody");
         }
-        Self { names, tokens: tokens(reader) }
+        Self { names, tokens: tokens(reader), operations_key: operations_key(reader) }
     }
+}
+
+/// Reads what proves to a worker that an operator asked.
+pub(crate) fn operations_key(reader: &mut Reader) -> Option<Secret> {
+    let key = reader.secret(&METADATA_OPERATIONS_KEY)?;
+    if key.expose().chars().count() < 32 {
+        reader.problem(&METADATA_OPERATIONS_KEY, "must have 32 characters or more");
+    }
+    Some(key)
 }
 
 fn tokens(reader: &mut Reader) -> Vec<(String, [u8; 32])> {

@@ -76,6 +76,13 @@ const METADATA_KEEP_ALIVE: Variable = Variable {
     secret: false,
     help: "Seconds that a connection without a request is kept. Longer than a balancer in front keeps its own, or its next request meets a closed one.",
 };
+const METADATA_SEND_TIMEOUT: Variable = Variable {
+    name: "METADATA_SEND_TIMEOUT",
+    aliases: &[],
+    default: Some("30"),
+    secret: false,
+    help: "Seconds after which a connection ends whose client takes nothing of its answer, or is gone.",
+};
 const METADATA_DRAIN_SECONDS: Variable = Variable {
     name: "METADATA_DRAIN_SECONDS",
     aliases: &[],
@@ -111,6 +118,13 @@ const METADATA_RATE_LIMIT_ADDRESS: Variable = Variable {
     secret: false,
     help: "Requests a minute that may come from one address without a good credential; 0 for any number.",
 };
+const METADATA_LOGIN_GUESSES: Variable = Variable {
+    name: "METADATA_LOGIN_GUESSES",
+    aliases: &[],
+    default: Some("12"),
+    secret: false,
+    help: "Wrong passwords an hour that are answered for one mailbox, from all addresses and by all instances together, half of them at once; five times as many from one address. 0 for any number.",
+};
 const METADATA_ORGANIZATION_REQUESTS: Variable = Variable {
     name: "METADATA_ORGANIZATION_REQUESTS",
     aliases: &[],
@@ -143,11 +157,13 @@ pub(crate) static VARIABLES: &[Variable] = &[
     WORKERS,
     METADATA_MAX_CONNECTIONS,
     METADATA_KEEP_ALIVE,
+    METADATA_SEND_TIMEOUT,
     METADATA_DRAIN_SECONDS,
     METADATA_CORS_ORIGINS,
     METADATA_SIGNUP,
     METADATA_RATE_LIMIT,
     METADATA_RATE_LIMIT_ADDRESS,
+    METADATA_LOGIN_GUESSES,
     METADATA_ORGANIZATION_REQUESTS,
     METADATA_TRUSTED_PROXIES,
     BROWNIE_DATA_DIR,
@@ -176,6 +192,8 @@ pub struct ServiceSettings {
     pub max_connections: usize,
     /// How long a connection without a request is kept.
     pub keep_alive: Duration,
+    /// How long a client may take nothing of its answer.
+    pub send_timeout: Duration,
     /// How long requests are taken after a signal to stop.
     pub drain: Duration,
     /// Origins whose pages may call the API; `*` alone for all.
@@ -186,6 +204,8 @@ pub struct ServiceSettings {
     pub rate_limit: u32,
     /// Requests a minute that one address may send without a credential; 0 for any number.
     pub rate_limit_address: u32,
+    /// Wrong passwords an hour that are answered for one mailbox; 0 for any number.
+    pub login_guesses: u32,
     /// Requests of one organization in progress; 0 for any number, none for as many as suit the workers.
     pub organization_requests: Option<usize>,
     /// Proxies whose word about addresses is believed.
@@ -228,6 +248,7 @@ impl ServiceSettings {
                 .filter(|connections| *connections > 0)
                 .unwrap_or(10_000),
             keep_alive: reader.seconds(&METADATA_KEEP_ALIVE).unwrap_or(Duration::from_secs(75)),
+            send_timeout: reader.seconds(&METADATA_SEND_TIMEOUT).unwrap_or(Duration::from_secs(30)),
             drain: reader
                 .parse(&METADATA_DRAIN_SECONDS, "a whole number of seconds")
                 .map(Duration::from_secs)
@@ -237,6 +258,9 @@ impl ServiceSettings {
             rate_limit: reader.parse(&METADATA_RATE_LIMIT, "a whole number").unwrap_or_default(),
             rate_limit_address: reader
                 .parse(&METADATA_RATE_LIMIT_ADDRESS, "a whole number")
+                .unwrap_or_default(),
+            login_guesses: reader
+                .parse(&METADATA_LOGIN_GUESSES, "a whole number")
                 .unwrap_or_default(),
             organization_requests: reader.parse(&METADATA_ORGANIZATION_REQUESTS, "a whole number"),
             trusted_proxies: proxies(reader),

@@ -30,8 +30,8 @@ pub use incident::{IllegalTransition, IncidentStatus, Progress};
 pub use kinds::{AgentType, ConfigStatus, ConfigType, Priority, Severity};
 pub use number::AtLeast;
 pub use operation::{
-    BackupEntry, BackupRuns, BackupStore, BackupTimes, OperationKind, OperationRequest,
-    OperationState,
+    AskedOperation, BackupEntry, BackupRuns, BackupStore, BackupTimes, OperationKind,
+    OperationRequest, OperationState, OperationsKey,
 };
 pub use page::{Cursor, InvalidCursor, List, Page, PageRequest, Position};
 pub use permission::{Action, Reach, Role};

@@ -1,12 +1,15 @@
 //! Long work on the whole database: what operators ask for, what becomes of it, and what is known of
 //! backups. The server writes and reads these words, the backup worker does what they say.
 
+mod proof;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Invalid, Timestamp, kinds::kinds};
+pub use proof::{AskedOperation, OperationsKey};
 
 kinds! {
     /// What an operation does.
@@ -41,6 +44,12 @@ kinds! {
 }
 
 impl OperationKind {
+    /// Tells whether it takes something away: the worker does it only with a proof that an operator asked.
+    /// The others it does by itself anyway, or they leave everything as it was.
+    pub const fn needs_proof(self) -> bool {
+        matches!(self, Self::Restore | Self::Delete)
+    }
+
     /// Returns what metrics and sentences call it.
     pub const fn verb(self) -> &'static str {
         match self {

@@ -50,6 +50,7 @@ mod entity;
 mod error;
 mod events;
 mod figures;
+mod guesses;
 mod idempotency;
 mod incidents;
 mod memberships;
@@ -82,6 +83,7 @@ pub use engine::{Footing, PoolState, Pooler, Tally};
 pub use error::{Error, Resource, Result};
 pub use events::{Event, EventCursor, Events, Pulse};
 pub use figures::{Figures, Observer};
+pub use guesses::{GuessLimit, Guessed};
 pub use idempotency::{Claim, KeptAnswer, Repeatable};
 pub use incidents::{
     Created, CreatedId, Incident, IncidentFilter, IncidentPatch, Incidents, NewIncident,

@@ -2,8 +2,8 @@
 //! organization. Here they are queued and looked at; the backup worker does them.
 
 use brownie_domain::{
-    BackupRuns, BackupStore, BackupTimes, OperationId, OperationKind, OperationRequest,
-    OperationState, Page, PageRequest, Position, Timestamp,
+    AskedOperation, BackupRuns, BackupStore, BackupTimes, OperationId, OperationKind,
+    OperationRequest, OperationState, OperationsKey, Page, PageRequest, Position, Timestamp,
 };
 use sea_orm::{DbBackend, Statement};
 use serde_json::Value;
@@ -22,6 +22,8 @@ pub struct NewOperation {
     pub requested_by: String,
     /// By what it is known when it is sent again.
     pub repeatable: Option<Repeatable>,
+    /// What proves to the worker that the operator asked.
+    pub key: Option<OperationsKey>,
 }
 
 /// What came of asking.
@@ -102,8 +104,8 @@ impl SystemScope {
         const QUEUE: &str = concat!(
             "WITH queued AS (
                 INSERT INTO operations (id, kind, request, requested_by, request_key, fingerprint,
-                    created_at)
-                VALUES ($1, $2, $3, $4, $5, $6, $7)
+                    created_at, proof)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
                 ON CONFLICT DO NOTHING RETURNING *)
             SELECT true AS is_new, fingerprint, ",
             columns!(),
@@ -119,6 +121,15 @@ impl SystemScope {
         let id = sources.ids.next(now);
         let request =
             serde_json::to_value(&new.request).map_err(|error| Error::Database(Box::new(error)))?;
+        let proof = new.key.as_ref().map(|key| {
+            key.prove(&AskedOperation {
+                id: OperationId::from_uuid(id),
+                kind: new.kind,
+                request: &new.request,
+                requested_by: &new.requested_by,
+                created_at: now,
+            })
+        });
         let (key, fingerprint) = match new.repeatable {
             Some(Repeatable { key, route, fingerprint }) => {
                 (Some(format!("{route} {key}")), Some(fingerprint.to_vec()))
@@ -136,6 +147,7 @@ impl SystemScope {
                 key.clone().into(),
                 fingerprint.clone().into(),
                 now.into(),
+                proof.into(),
             ],
         );
         let before = Statement::from_sql_and_values(

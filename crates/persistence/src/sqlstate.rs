@@ -71,6 +71,19 @@ pub(crate) fn is_outdated_plan(error: &Error) -> bool {
     reported.is_some_and(|reported| reported.routine() == Some(OUTDATED_PLAN))
 }
 
+/// Tells whether a server refuses whatever would be written: it is a standby, or has no room left.
+pub(crate) fn refuses_writes(error: &Error) -> bool {
+    let Error::Unavailable(Some(source)) = error else { return false };
+    let reported = source.downcast_ref::<DbError>();
+    reported.is_some_and(|reported| {
+        [SqlState::READ_ONLY_SQL_TRANSACTION, SqlState::DISK_FULL].contains(reported.code())
+            || reported.routine() == Some(RECOVERY)
+    })
+}
+
+/// The routine that says "cannot set transaction read-write mode during recovery".
+const RECOVERY: &str = "call_bool_check_hook";
+
 /// Returns the meaning of what the server reported, or none if it is a defect of ours.
 fn classify(reported: &DbError) -> Option<Error> {
     let code = reported.code();
@@ -108,7 +121,7 @@ fn classify(reported: &DbError) -> Option<Error> {
         // What this connection has prepared no longer fits; or it leads to a standby, which refuses to begin a
         // transaction that writes ("cannot set transaction read-write mode during recovery").
         (&SqlState::FEATURE_NOT_SUPPORTED, _)
-            if matches!(reported.routine(), Some(OUTDATED_PLAN | "call_bool_check_hook")) =>
+            if matches!(reported.routine(), Some(OUTDATED_PLAN | RECOVERY)) =>
         {
             Error::Unavailable(Some(Box::new(reported.clone())))
         }

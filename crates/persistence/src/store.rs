@@ -226,6 +226,12 @@ impl Store {
         self.engine.lend().await.map(Lent)
     }
 
+    /// Tells whether the server takes writes, as far as the last ones have shown: one that has no room left refuses
+    /// them for as long, and answers reads.
+    pub fn is_writable(&self) -> bool {
+        self.engine.is_writable()
+    }
+
     /// Returns how the pool stands.
     pub fn pool_state(&self) -> PoolState {
         self.engine.pool_state()

@@ -10,9 +10,14 @@ use super::world::{Ca, Dir, Pair, key_pem, pem};
 
 /// Somebody who believes these authorities, and shows this.
 fn client(base: &str, ca: &str, shown: Option<&Pair>) -> Client {
+    connected(base, ca, shown, 0)
+}
+
+/// The same, who keeps so many connections.
+pub(super) fn connected(base: &str, ca: &str, shown: Option<&Pair>, kept: usize) -> Client {
     let mut builder = reqwest::Client::builder()
         .tls_certs_only(Certificate::from_pem_bundle(ca.as_bytes()).unwrap())
-        .pool_max_idle_per_host(0);
+        .pool_max_idle_per_host(kept);
     if let Some(pair) = shown {
         let identity = Identity::from_pkcs8_pem(
             pem(&pair.certificate).as_bytes(),

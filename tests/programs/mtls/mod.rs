@@ -5,6 +5,7 @@
 mod bao;
 mod doctor;
 mod faults;
+mod kept;
 mod listener;
 mod rotation;
 mod secrets;

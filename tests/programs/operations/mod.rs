@@ -1,6 +1,7 @@
 //! Backups that operators ask for over HTTP, on the real server, with the real worker beside it.
 
 mod embedded;
+mod forged;
 mod operators;
 mod schedule;
 mod story;
@@ -18,6 +19,9 @@ use sha2::{Digest, Sha256};
 
 /// What the operator shows.
 pub(super) const TOKEN: &str = "0e8c1cbbd6a3f1b8a17d3a3d0ea4cd4d5ba9c8f34b2f1d7c35e26e47e8a8bbaf";
+
+/// What server and worker know, and the database does not.
+pub(super) const OPERATIONS_KEY: &str = "a key of operations, of 32 characters or more";
 
 /// A file that knows the operator by the digest of the token.
 pub(super) fn tokens_file() -> tempfile::NamedTempFile {
@@ -41,11 +45,16 @@ pub(super) struct Place {
 
 impl Place {
     pub(super) async fn new() -> Result<Self> {
+        Self::with(&[("METADATA_OPERATIONS_KEY", OPERATIONS_KEY)]).await
+    }
+
+    pub(super) async fn with(more: &[(&str, &str)]) -> Result<Self> {
         let postgres = Postgres::private()?;
         let url = postgres.migrated("ours")?;
         let tokens = tokens_file();
         let path = tokens.path().display().to_string();
-        let settings = [("METADATA_OPERATOR_TOKENS_FILE", path.as_str())];
+        let mut settings = vec![("METADATA_OPERATOR_TOKENS_FILE", path.as_str())];
+        settings.extend(more);
         let service = Service::server_with(&url, &settings).await?;
         let admin = service.client().sign_up("acme").await?;
         let operator = service.client().with_token(TOKEN);
@@ -58,6 +67,7 @@ impl Place {
         let variables = [
             ("DATABASE_URL", self.postgres.url_as("brownie-backup", "ours")),
             ("BACKUP_RESTORE_URL", self.postgres.url_as("postgres", "ours")),
+            ("METADATA_OPERATIONS_KEY", OPERATIONS_KEY.to_owned()),
             ("BACKUP_PROVIDER", "local".to_owned()),
             ("BACKUP_DESTINATION", self.directory.path().display().to_string()),
             ("BACKUP_SCHEDULE", schedule.to_owned()),

@@ -113,10 +113,14 @@ async fn a_backup_is_asked_for_listed_restored_and_removed() -> Result<()> {
         place.operator.send(Method::DELETE, &format!("/backup/{name}"), &[], None).await
     };
     let id = accepted(&delete("first").await?)?;
+    assert_eq!(place.wait_for(&id, "failed").await?["error"]["code"], "last_verified");
+    let id = place.ask("/backup/create", &json!({"backup_name": "second"})).await?;
+    place.wait_for(&id, "succeeded").await?;
+    let id = accepted(&delete("first").await?)?;
     place.wait_for(&id, "succeeded").await?;
     let id = accepted(&delete("first").await?)?;
     assert_eq!(place.wait_for(&id, "failed").await?["error"]["code"], "not_found");
-    place.until_listed(&[]).await;
+    place.until_listed(&["second"]).await;
 
     // Pages, the newest first.
     let mut seen = Vec::new();
@@ -142,6 +146,6 @@ async fn a_backup_is_asked_for_listed_restored_and_removed() -> Result<()> {
     let _worker = place.worker("off")?;
     let id = place.ask("/backup/create", &json!({"backup_name": "after"})).await?;
     place.wait_for(&id, "succeeded").await?;
-    place.until_listed(&["after"]).await;
+    place.until_listed(&["after", "second"]).await;
     Ok(())
 }

@@ -10,7 +10,7 @@ use tokio_postgres::Client;
 const TABLES: &str = "SELECT c.relname::text FROM pg_class c
     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
       AND NOT c.relispartition AND c.relname <> 'seaql_migrations'
-      AND c.relname NOT IN ('operations', 'backup_reports')";
+      AND c.relname NOT IN ('operations', 'backup_reports', 'login_guesses')";
 
 async fn names(client: &Client, sql: &str) -> BTreeSet<String> {
     client.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()

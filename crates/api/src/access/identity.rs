@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use actix_web::{
     HttpMessage, HttpRequest,
-    body::MessageBody,
+    body::{EitherBody, MessageBody},
     dev::{Extensions, ServiceRequest, ServiceResponse},
-    http::header,
+    http::{ConnectionType, header},
     middleware::Next,
     web,
 };
@@ -24,7 +24,7 @@ use crate::{
     Code, Deps, Problem, limits,
     meter::{self, Method},
     repeat::{self, Keep, Key, Once},
-    service::PeerName,
+    service::Peer,
 };
 
 /// What the middleware found out.
@@ -38,18 +38,35 @@ pub(super) enum Identity {
 }
 
 /// Finds out who asks. Whether it matters is for the handler to say.
-pub(crate) async fn identify<B: MessageBody>(
+pub(crate) async fn identify<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
-) -> Result<ServiceResponse<B>, actix_web::Error> {
+) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
     let _in_flight = meter::InFlight::begin();
+    if let Some(problem) = outlived(request.request()) {
+        let mut response = request.error_response(problem).map_into_right_body();
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+        return Ok(response);
+    }
     if let Some(identity) = identity_of(request.request()).await {
         if let Identity::Known(principal) = &identity {
             tell(principal);
         }
         request.extensions_mut().insert(identity);
     }
-    next.call(request).await
+    Ok(next.call(request).await?.map_into_left_body())
+}
+
+/// Says why nothing is answered on a connection any more whose client's certificate is over, or revoked: it was
+/// judged when the connection was opened, and that may be long ago.
+fn outlived(request: &HttpRequest) -> Option<Problem> {
+    let holds = request.conn_data::<Peer>().is_none_or(|peer| (peer.holds)());
+    (!holds).then(|| {
+        Problem::with(
+            Code::Unauthenticated,
+            "The certificate that opened this connection is over, or has been revoked. Connect again, with another.",
+        )
+    })
 }
 
 /// Which API key a client's certificate stands for, by its CN.
@@ -75,6 +92,10 @@ fn tell(principal: &Principal) {
 }
 
 pub(super) async fn identity_of(request: &HttpRequest) -> Option<Identity> {
+    // A stream asks again and again; its connection may have outlived the certificate.
+    if let Some(problem) = outlived(request) {
+        return Some(Identity::Refused(problem));
+    }
     let deps = request.app_data::<web::Data<Deps>>()?;
     let Some(credential) = credential(request) else { return certified(request, deps).await };
     let refused = || Identity::Refused(Problem::new(Code::Unauthenticated));
@@ -115,7 +136,7 @@ pub(super) async fn identity_of(request: &HttpRequest) -> Option<Identity> {
 /// Finds out who asks by the certificate of the connection. One that stands for nobody is none: it was
 /// good enough to come in, and what is open to everybody is open to it.
 async fn certified(request: &HttpRequest, deps: &Deps) -> Option<Identity> {
-    let PeerName(name) = request.conn_data::<PeerName>()?;
+    let Peer { name, .. } = request.conn_data::<Peer>()?;
     if let Some(name) = deps.operators.by_certificate(name) {
         return Some(Identity::Operator(name));
     }

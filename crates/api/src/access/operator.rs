@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, future::Ready, sync::Arc};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, web};
 use brownie_auth::SecretHash;
 use brownie_config::ServiceSettings;
+use brownie_domain::OperationsKey;
 use brownie_persistence::{SystemContext, SystemScope};
 use sha2::{Digest, Sha256};
 
@@ -17,6 +18,7 @@ use crate::{Code, Deps, Problem};
 pub struct Operators {
     names: BTreeSet<Arc<str>>,
     tokens: Vec<(Arc<str>, SecretHash)>,
+    operations_key: Option<OperationsKey>,
 }
 
 impl Operators {
@@ -28,6 +30,10 @@ impl Operators {
             tokens: tokens
                 .map(|(name, hash)| (name.as_str().into(), SecretHash::from_stored(*hash)))
                 .collect(),
+            operations_key: settings
+                .operations_key
+                .as_ref()
+                .map(|key| OperationsKey::new(key.expose())),
         }
     }
 
@@ -61,12 +67,18 @@ impl Operators {
 pub(crate) struct Operator {
     name: Arc<str>,
     system: SystemScope,
+    operations_key: Option<OperationsKey>,
 }
 
 impl Operator {
     /// Returns the name.
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Returns what proves to the backup worker that an operator asked.
+    pub(crate) fn operations_key(&self) -> Option<&OperationsKey> {
+        self.operations_key.as_ref()
     }
 
     /// Returns what is of no organization.
@@ -84,7 +96,11 @@ impl Operator {
         match request.extensions().get::<Identity>() {
             Some(Identity::Operator(name)) => {
                 let context = SystemContext::for_visitor(request_id(request));
-                Ok(Self { name: Arc::clone(name), system: deps.store.system(&context) })
+                Ok(Self {
+                    name: Arc::clone(name),
+                    system: deps.store.system(&context),
+                    operations_key: deps.operators.operations_key.clone(),
+                })
             }
             Some(Identity::Refused(problem)) => Err(problem.clone()),
             identity if deps.operators.is_empty() => Err(Problem::with(
@@ -119,7 +135,8 @@ mod tests {
     #[test]
     fn only_the_whole_token_is_an_operators() {
         let hash = SecretHash::from_stored(Sha256::digest("correct horse").into());
-        let operators = Operators { names: BTreeSet::new(), tokens: vec![("ada".into(), hash)] };
+        let tokens = vec![("ada".into(), hash)];
+        let operators = Operators { tokens, ..Operators::default() };
         assert_eq!(operators.by_token("correct horse").as_deref(), Some("ada"));
         for wrong in ["", "correct", "correct horse ", "Correct horse"] {
             assert_eq!(operators.by_token(wrong), None, "{wrong:?}");

@@ -164,8 +164,16 @@ pub(crate) async fn queue(
     request
         .judge(kind)
         .map_err(|invalid| Problem::field(format!("/{}", invalid.what), invalid.reason))?;
+    let proof = operator.operations_key().cloned();
+    if kind.needs_proof() && proof.is_none() {
+        return Err(Problem::with(
+            Code::Forbidden,
+            "The backup worker restores and removes only what an operator can be proven to have asked for: set METADATA_OPERATIONS_KEY, the same for this service and for the worker.",
+        ));
+    }
     let requested_by = operator.name().to_owned();
-    let new = NewOperation { kind, request, requested_by, repeatable: key.into_inner() };
+    let repeatable = key.into_inner();
+    let new = NewOperation { kind, request, requested_by, repeatable, key: proof };
     let (operation, before) = match operator.system().queue_operation(new).await? {
         Queued::Now(operation) => {
             let (id, by) = (operation.id, operator.name());

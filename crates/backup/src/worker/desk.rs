@@ -41,6 +41,8 @@ pub(crate) struct Taken {
     pub(crate) started_at: Timestamp,
     /// Which run of the schedule it is.
     pub(crate) key: Option<String>,
+    /// What proves that an operator asked.
+    pub(crate) proof: Option<Vec<u8>>,
 }
 
 /// How an operation ended.
@@ -118,7 +120,7 @@ impl Desk {
             WHERE id = (SELECT id FROM public.operations WHERE state = 'queued'
                 ORDER BY created_at, id LIMIT 1)
               AND NOT EXISTS (SELECT FROM public.operations WHERE state = 'running')
-            RETURNING id, kind, request, requested_by, created_at, started_at, request_key";
+            RETURNING id, kind, request, requested_by, created_at, started_at, request_key, proof";
         self.with("taking an operation", async |client| {
             client.batch_execute("BEGIN").await?;
             client.query("SELECT pg_advisory_xact_lock($1)", &[&TURN]).await?;
@@ -318,5 +320,6 @@ fn taken_of(row: &Row) -> Result<Taken, tokio_postgres::Error> {
         created_at: row.try_get("created_at")?,
         started_at: row.try_get("started_at")?,
         key: row.try_get("request_key")?,
+        proof: row.try_get("proof")?,
     })
 }

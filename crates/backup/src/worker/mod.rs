@@ -17,8 +17,10 @@ use std::{
 
 use brownie_config::BackupSettings;
 use brownie_domain::{
-    BackupTimes, Clock, IdSource, OperationKind, OperationState, RandomIds, SystemClock, Timestamp,
+    AskedOperation, BackupTimes, Clock, IdSource, OperationKind, OperationRequest, OperationState,
+    OperationsKey, RandomIds, SystemClock, Timestamp,
 };
+use chrono::TimeDelta;
 use serde_json::json;
 use tokio::time::{interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -41,6 +43,8 @@ const REPORT: Duration = Duration::from_mins(1);
 const QUIET: Duration = Duration::from_secs(30);
 /// How long operations are remembered.
 const REMEMBERED_DAYS: i32 = 90;
+/// How old a proof may be. A row that was done and is gone, as after a restore, could be added again.
+const PROVEN: TimeDelta = TimeDelta::days(1);
 /// How often it is tried to say how an operation ended: a database that was replaced, or restarts, is
 /// back by then.
 const TRIES: u32 = 60;
@@ -52,6 +56,7 @@ pub struct Worker {
     schedule: Schedule,
     desk: Desk,
     stop: CancellationToken,
+    operations_key: Option<OperationsKey>,
     /// Of the newest backup: when it was whole.
     newest: Mutex<Option<Timestamp>>,
     /// Until when it is not looked again whether a backup is due.
@@ -98,12 +103,15 @@ impl Worker {
         // Two of one host are two: what one has begun the other has not.
         let worker = format!("{}-{}", std::process::id(), ids.next(clock.now()).simple());
         let desk = Desk::new(Arc::clone(&dial), worker);
+        let operations_key = settings.operations_key.as_ref();
+        let operations_key = operations_key.map(|key| OperationsKey::new(key.expose()));
         let tools = Tools { dial, cluster, database, store, settings, clock, ids };
         Ok(Self {
             tools,
             schedule,
             desk,
             stop,
+            operations_key,
             newest: Mutex::default(),
             quiet_until: Mutex::default(),
         })
@@ -216,6 +224,21 @@ impl Worker {
         Ok(())
     }
 
+    /// Tells whether an operation may be done: it takes nothing away, or an operator asked for it not long ago.
+    fn is_proven(&self, taken: &Taken, request: &OperationRequest) -> bool {
+        let asked = AskedOperation {
+            id: taken.id,
+            kind: taken.kind,
+            request,
+            requested_by: &taken.requested_by,
+            created_at: taken.created_at,
+        };
+        let age = self.tools.clock.now() - taken.created_at;
+        let proof = self.operations_key.as_ref().zip(taken.proof.as_ref());
+        !taken.kind.needs_proof()
+            || age.abs() < PROVEN && proof.is_some_and(|(key, proof)| key.accepts(&asked, proof))
+    }
+
     /// Does an operation, and says what came of it.
     async fn work(&self, taken: Taken) {
         let (id, kind) = (taken.id, taken.kind);
@@ -227,6 +250,10 @@ impl Worker {
                 outcome: Err(Error::Settings(format!("the request cannot be read: {why}"))),
                 runs: Vec::new(),
             },
+            Ok(request) if !self.is_proven(&taken, request) => {
+                tracing::error!(operation = %id, %kind, by = %taken.requested_by, "an operation is refused: nothing proves that an operator asked");
+                Performed { outcome: Err(Error::Unproven { kind }), runs: Vec::new() }
+            }
             Ok(request) => {
                 self.desk.leave().await;
                 let tell = seen.tell();

@@ -177,7 +177,7 @@ impl Tools {
 
     async fn delete(&self, request: &OperationRequest) -> Result<Value> {
         let name = named(request)?;
-        delete(&*self.dial, &self.store, &name).await?;
+        delete(&*self.dial, &self.store, &name, self.signing_key()?.as_ref()).await?;
         Ok(json!({"backup_name": name, "status": "deleted"}))
     }
 

@@ -54,10 +54,15 @@ async fn what_the_policy_does_not_want_goes_when_something_newer_was_verified() 
     let kept = clean(false).await;
     assert_eq!(kept.unreadable, [named("three")]);
     assert!(place.files().iter().filter(|file| file.starts_with("three")).count() > 10);
-    // By name, anything goes.
-    delete(dial.as_ref(), &place.store, &named("two")).await.unwrap();
+    // By name, anything goes but the only one that is known to be good.
+    let error = delete(dial.as_ref(), &place.store, &named("two"), None).await.unwrap_err();
+    assert!(matches!(error, Error::LastVerified { .. }), "{error}");
+    assert!(place.files().iter().any(|file| file.starts_with("two")));
+    back_up(pg, &database, &place.store, encrypted("four")).await.unwrap();
+    verify(&place.store, &named("four"), &SystemClock, &reading()).await.unwrap();
+    delete(dial.as_ref(), &place.store, &named("two"), None).await.unwrap();
     assert!(!place.files().iter().any(|file| file.starts_with("two")));
-    let error = delete(dial.as_ref(), &place.store, &named("two")).await.unwrap_err();
+    let error = delete(dial.as_ref(), &place.store, &named("two"), None).await.unwrap_err();
     assert!(matches!(error, Error::NotFound { .. }), "{error}");
 }
 

@@ -318,7 +318,7 @@ async fn a_pooler_is_refused_and_left_as_it_was() {
     let place = Place::new();
     let (clock, ids) = (Arc::new(SystemClock), Arc::new(RandomIds));
     let outcome = create(Arc::clone(&dial) as _, &place.store, clock, ids, encrypted("one")).await;
-    let cleaned = delete(dial.as_ref(), &place.store, &named("one")).await;
+    let cleaned = delete(dial.as_ref(), &place.store, &named("one"), None).await;
     let session = dial.dial(None).await.unwrap();
     let path = session.simple_query("SHOW search_path").await.unwrap();
     let _ = (pooler.kill(), pooler.wait());

@@ -1,13 +1,13 @@
 //! Redis away, in every way it can be.
 
 use std::{
-    net::{IpAddr, TcpListener},
+    net::TcpListener,
     sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
 use anyhow::ensure;
-use brownie_cache::{Cache, Delays, Key, Rule, Throttle};
+use brownie_cache::{Cache, Key, Rule};
 use brownie_domain::OrganizationId;
 use brownie_test_servers::{PATIENCE, Redis, free_port, pass, poll};
 use bytes::Bytes;
@@ -34,7 +34,7 @@ async fn do_everything(cache: &Cache) {
     assert!(cache.limit(&key, rule, 2).await.allowed);
     assert!(!cache.limit(&key, rule, 1).await.allowed);
     assert!(!cache.peek(&key, rule).await.allowed);
-    cache.forgive(&key).await;
+    cache.give_back(&key, rule, 1).await;
     assert!(cache.limit(&key, rule, 1).await.allowed);
 
     let config = Key::new("config").of(org_id());
@@ -44,10 +44,6 @@ async fn do_everything(cache: &Cache) {
     assert_eq!(cache.get(&config).await.unwrap(), "value");
     cache.forget(&config).await;
     assert!(cache.get(&config).await.is_err());
-
-    let throttle = Throttle::new(cache.clone(), Delays::ACCOUNT, Delays::ADDRESS);
-    let home = IpAddr::from([192, 0, 2, 1]);
-    throttle.attempt("ada@example.com", home).await.unwrap().succeeded().await;
 }
 
 /// Checks that a Redis is found to be away, with a sentence that says why; that everything works all
@@ -147,8 +143,7 @@ async fn one_that_is_still_loading() {
 #[tokio::test]
 async fn a_user_with_the_documented_permissions_and_one_with_fewer() {
     let redis = Redis::start().unwrap();
-    let documented =
-        "~brownie:* +@connection +eval +evalsha +script|load +time +get +set +del +exists";
+    let documented = "~brownie:* +@connection +eval +evalsha +script|load +time +get +set +del";
     redis.cli(&format!("ACL SETUSER enough on >hunter2 {documented}")).unwrap();
     redis.cli(&format!("ACL SETUSER fewer on >hunter2 {documented} -set")).unwrap();
     let port = redis.port();
@@ -197,31 +192,25 @@ async fn everything_ends_in_time_when_redis_hangs() {
     let redis = Redis::start().unwrap();
     let deaf = TcpListener::bind("127.0.0.1:0").unwrap();
     let deaf = format!("redis://127.0.0.1:{}", deaf.local_addr().unwrap().port());
-    let throttle = |cache: &Cache| Throttle::new(cache.clone(), Delays::ACCOUNT, Delays::ADDRESS);
-    let home = IpAddr::from([192, 0, 2, 1]);
-    for operation in 0..9 {
+    for operation in 0..8 {
         for is_connected in [true, false] {
-            let account = next_id().to_string();
             let config = Key::new("config").of(org_id()).id(next_id());
             let url = if is_connected { redis.url() } else { deaf.clone() };
             let cache = cache_with(&[("REDIS_URL", &url), ("REDIS_TIMEOUT_MS", "300")]);
             let mut hand_in = None;
             if is_connected {
-                let attempt = throttle(&cache).attempt(&account, home).await.unwrap();
-                hand_in = Some((cache.get(&config).await.unwrap_err(), attempt));
+                hand_in = Some(cache.get(&config).await.unwrap_err());
                 redis.freeze().unwrap();
             }
             let began = Instant::now();
             match (operation, hand_in) {
                 (0, _) => drop(cache.limit(&config, Rule::per(1, HOUR), 1).await),
                 (1, _) => drop(cache.peek(&config, Rule::per(1, HOUR)).await),
-                (2, _) => cache.forgive(&config).await,
+                (2, _) => cache.give_back(&config, Rule::per(1, HOUR), 1).await,
                 (3, _) => drop(cache.get(&config).await),
                 (4, _) => cache.forget(&config).await,
                 (5, _) => cache.bump(org_id()).await,
-                (6, _) => drop(throttle(&cache).attempt(&account, home).await),
-                (7, Some((asked, _))) => cache.put(asked, Bytes::new(), MINUTE).await,
-                (8, Some((_, attempt))) => attempt.succeeded().await,
+                (6, Some(asked)) => cache.put(asked, Bytes::new(), MINUTE).await,
                 (_, _) => drop(cache.check().await),
             }
             let took = began.elapsed();
@@ -238,19 +227,11 @@ async fn a_limit_that_was_used_up_stays_so_when_redis_goes_away() {
     let redis = Redis::start().unwrap();
     let cache = instance_within(&redis, "1000");
     let (key, rule) = (Key::new("requests"), Rule::per(10, HOUR));
-    // Long enough to be there still when the first has waited for Redis.
-    let delays = Delays { first: Duration::from_mins(1), ..Delays::ACCOUNT };
-    let throttle = Throttle::new(cache.clone(), delays, Delays::ADDRESS);
-    let home = IpAddr::from([192, 0, 2, 1]);
     for _ in 0..10 {
         assert!(cache.limit(&key, rule, 1).await.allowed);
     }
-    for _ in 0..6 {
-        assert!(throttle.attempt("ada@example.com", home).await.is_ok());
-    }
     redis.freeze().unwrap();
     assert!(!cache.limit(&key, rule, 1).await.allowed);
-    assert!(throttle.attempt("ada@example.com", home).await.is_err());
     assert!(!cache.standing().healthy);
     redis.thaw().unwrap();
     wait_until(&cache, true).await;

@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-use brownie_certs::{Clients, Current, Keeper, Need, Policy, Source, acceptor, peer_name};
+use brownie_certs::{Clients, Current, Keeper, Need, Policy, Source, acceptor, peers};
 use chrono::TimeDelta;
 use native_tls::TlsConnector;
 
@@ -25,12 +25,13 @@ impl Listener {
         let acceptor = acceptor(keeper.subscribe(), clients).unwrap().build();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
+        let peers = Arc::new(peers(keeper.subscribe(), world::clock()));
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let acceptor = acceptor.clone();
+                let (acceptor, peers) = (acceptor.clone(), Arc::clone(&peers));
                 thread::spawn(move || {
                     let Ok(mut stream) = acceptor.accept(stream.unwrap()) else { return };
-                    let peer = peer_name(stream.ssl()).unwrap_or("nobody".to_owned());
+                    let peer = peers(stream.ssl()).map_or("nobody".to_owned(), |(name, _)| name);
                     let _ = stream.write_all(peer.as_bytes());
                     let _ = stream.shutdown();
                 });

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{DatabaseSettings, Reader, Secret, Variable};
+use crate::{DatabaseSettings, Reader, Secret, Variable, operators};
 pub(crate) use variables::VARIABLES;
 use variables::{
     BACKUP_ACCESS_KEY, BACKUP_AGE_IDENTITY_FILE, BACKUP_AGE_RECIPIENTS, BACKUP_ALLOW_UNENCRYPTED,
@@ -83,6 +83,8 @@ pub struct BackupSettings {
     pub allow_unencrypted: bool,
     /// What signs manifests.
     pub signing_key: Option<Secret>,
+    /// What proves that an operator asked.
+    pub operations_key: Option<Secret>,
     /// How many tables are copied at once.
     pub jobs: usize,
     /// When one is given up.
@@ -130,6 +132,7 @@ impl BackupSettings {
             identity_file: reader.text(&BACKUP_AGE_IDENTITY_FILE).map(PathBuf::from),
             allow_unencrypted: flag(reader, &BACKUP_ALLOW_UNENCRYPTED),
             signing_key: reader.secret(&BACKUP_SIGNING_KEY),
+            operations_key: operators::operations_key(reader),
             jobs: number(reader, &BACKUP_PARALLEL_JOBS) as usize,
             timeout: reader.seconds(&BACKUP_TIMEOUT).unwrap_or(LONGEST),
             verify: flag(reader, &BACKUP_VERIFY),

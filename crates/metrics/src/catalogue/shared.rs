@@ -4,7 +4,7 @@ use super::metrics;
 
 metrics! {
     CACHE_OPERATIONS = "brownie_cache_operations_total", Counter of Count, ["operation", "outcome"],
-        "Operations on limits, log-in delays and cached values, by outcome: allowed, denied, hit, miss or done; besides, failed each time that Redis was asked in vain.";
+        "Operations on limits and cached values, by outcome: allowed, denied, hit, miss or done; besides, failed each time that Redis was asked in vain.";
     CACHE_UP = "brownie_cache_up", Gauge of Flag, [],
         "0 while Redis is away and this instance answers by itself, otherwise 1.";
     CERTIFICATE_EXPIRY = "brownie_certificate_expiry_timestamp_seconds", Gauge of Timestamp, ["role"],

@@ -21,6 +21,7 @@ use super::{
     connect::Target,
     pooler::{self, Pooler},
     session,
+    writes::Writes,
 };
 use crate::{Error, PoolOptions, Result, Tls};
 
@@ -116,6 +117,8 @@ pub(crate) struct Connector {
     pooled: AtomicBool,
     /// How often a migration has outdated what sessions had prepared.
     plans: AtomicU64,
+    /// Whether the server takes writes.
+    pub(super) writes: Writes,
     /// Where connections live. What is opened elsewhere ends when that does.
     runtime: Handle,
     /// When a connection that had rested was last found dead.
@@ -140,6 +143,7 @@ impl Connector {
             pooler: if options.single_connection { Pooler::Session } else { options.pooler },
             pooled: AtomicBool::new(options.pooler == Pooler::Transaction),
             plans: AtomicU64::new(0),
+            writes: Writes::default(),
             runtime,
             silence: Mutex::new(None),
         }
@@ -155,6 +159,9 @@ impl Connector {
     pub(super) fn note<T>(&self, outcome: &Result<T>) {
         if matches!(outcome, Err(error) if crate::sqlstate::is_outdated_plan(error)) {
             self.plans.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Err(error) = outcome {
+            self.writes.failed(error);
         }
     }
 

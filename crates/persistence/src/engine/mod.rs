@@ -25,6 +25,7 @@ mod statement;
 mod tally;
 mod unit;
 mod values;
+mod writes;
 
 use std::{
     sync::Arc,
@@ -188,7 +189,10 @@ impl Engine {
                 patiently(engine.doubt(&client), client.backend, engine.limit(), work).await;
             timer.stop(&outcome);
             client.answered();
-            engine.connector.note(&outcome);
+            match &outcome {
+                Ok(_) => engine.connector.writes.succeeded(),
+                Err(_) => engine.connector.note(&outcome),
+            }
             if matches!(outcome, Err(Error::Unavailable(_) | Error::Timeout)) {
                 client.discard();
             }
@@ -357,6 +361,10 @@ impl Engine {
     }
 
     /// Returns how the pool stands.
+    pub(crate) fn is_writable(&self) -> bool {
+        self.connector.writes.are_taken()
+    }
+
     pub(crate) fn pool_state(&self) -> PoolState {
         let status = self.pool.status();
         let (open, idle) = (status.size, status.available);

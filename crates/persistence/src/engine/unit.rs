@@ -180,7 +180,10 @@ impl Session {
         self.timer.ends(&outcome);
         self.engine.connector.note(&outcome);
         match &outcome {
-            Ok(()) => self.client = None,
+            Ok(()) => {
+                self.client = None;
+                self.engine.connector.writes.succeeded();
+            }
             Err(error) => {
                 // Once COMMIT is on its way, a lost connection leaves open whether it arrived.
                 self.repeatable =

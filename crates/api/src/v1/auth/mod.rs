@@ -1,16 +1,15 @@
 //! `/auth`: coming in.
 
+mod guesses;
 pub(crate) mod oidc;
 pub(crate) mod password;
 pub(crate) mod tokens;
-
-use std::net::IpAddr;
 
 use actix_web::{HttpRequest, web};
 use brownie_auth::{Password, PasswordHash};
 use brownie_domain::{EmailAddress, FullName, OrganizationName, Slug, TeamName, Username};
 use brownie_logging::SECURITY;
-use brownie_persistence::{Account, Error, Resource, SignUp, SystemContext};
+use brownie_persistence::{Account, Error, Guessed, Resource, SignUp, SystemContext};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -19,11 +18,13 @@ use crate::{
     access::{Org, perm, request_id},
     answer::{Made, One, Plain},
     body::Body,
-    limits,
     meter::Method,
 };
 
-use self::tokens::TokenView;
+use self::{
+    guesses::{Guess, ShownDevice, address_of},
+    tokens::TokenView,
+};
 use super::users::UserView;
 
 /// Somebody who founds an organization.
@@ -51,11 +52,10 @@ pub(crate) struct LogInBody {
     /// The slug of an organization. Without it, the mailbox must be known to one organization only.
     #[serde(default)]
     organization: Option<Slug>,
-}
-
-/// Returns who is at the other end.
-fn address_of(deps: &Deps, request: &HttpRequest) -> IpAddr {
-    limits::address_of(request, &deps.limits.proxies).unwrap_or(limits::UNKNOWN)
+    /// What the last log-in to this account from this device gave. With it the wrong passwords of others do
+    /// not count.
+    #[serde(default)]
+    device_token: Option<ShownDevice>,
 }
 
 pub(crate) async fn sign_up(
@@ -91,7 +91,9 @@ pub(crate) async fn sign_up(
         ),
         other => other.into(),
     })?;
-    tokens::begin(&deps, &request, (user.org_id, user.id), None).await.map(Made)
+    let who = (user.org_id, user.id);
+    let token = tokens::begin(&deps, &request, who, None).await?;
+    Ok(Made(token.on_device(&deps, who, None)?))
 }
 
 /// Takes the same time whether or not there is such an account ([`brownie_auth::Passwords`]).
@@ -105,22 +107,18 @@ pub(crate) async fn log_in(
     outcome.map(Plain)
 }
 
-/// What tries are counted by: the mailbox and the organization, as they were named. Another organization's
-/// account of the same mailbox is another door, and who comes in by one has not come in by the other.
-fn door(email: &EmailAddress, organization: Option<&Slug>) -> String {
-    // Neither has a space in it.
-    format!("{email} {}", organization.map(Slug::as_str).unwrap_or_default())
-}
-
 async fn by_password(
     deps: &Deps,
     request: &HttpRequest,
     body: LogInBody,
 ) -> Result<TokenView, Problem> {
-    let LogInBody { email, password, organization } = body;
+    let LogInBody { email, password, organization, device_token } = body;
     let address = address_of(deps, request);
-    let door = door(&email, organization.as_ref());
-    let attempt = deps.throttle.attempt(&door, address).await.map_err(Problem::too_many)?;
+    let device = device_token.and_then(|shown| shown.read(deps));
+    let mut guess = match device {
+        Some(_) => Guess::of_nobody(),
+        None => Guess::from(deps, address).await?,
+    };
     let ctx = SystemContext::for_visitor(request_id(request));
     let accounts = deps.store.system(&ctx).accounts(&email, organization.as_ref()).await?;
     // A mailbox that several organizations know opens nothing by itself: which of them a password fits is
@@ -129,6 +127,15 @@ async fn by_password(
         [account] => Some(account),
         _ => None,
     };
+    let who = account.map(|account| (account.org_id, account.user_id));
+    let known = device.filter(|device| who == Some((device.org_id, device.user_id)));
+    if device.is_some() && known.is_none() {
+        guess = Guess::from(deps, address).await?;
+    }
+    // All organizations of a mailbox together, whether or not they know it: a count for each would tell which do,
+    // or be as many guesses as there are ways to name the account.
+    let guessed = known.map_or(Guessed::Mailbox(email), |device| Guessed::Device(device.id));
+    let guess = guess.at(guessed, deps, &ctx).await?;
     let stored = account.map(|account| PasswordHash::from_stored(&account.password_hash));
     let verified = deps.passwords.verify_account(password.clone(), stored).await?;
     let (Some(account), Some(verified)) = (account, verified.filter(|verified| verified.ok)) else {
@@ -137,9 +144,10 @@ async fn by_password(
         }
         return Err(Problem::new(Code::WrongCredentials));
     };
-    attempt.succeeded().await;
+    guess.was_right(deps, &ctx).await;
     let (who, shown) = ((account.org_id, account.user_id), account.password_hash.clone());
-    let token = tokens::begin(deps, request, who, Some(shown)).await?;
+    let token =
+        tokens::begin(deps, request, who, Some(shown)).await?.on_device(deps, who, known)?;
     if verified.rehash {
         renew_hash(deps, &ctx, account, password).await;
     }

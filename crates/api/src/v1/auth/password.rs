@@ -3,13 +3,14 @@
 use actix_web::{HttpRequest, web};
 use brownie_auth::{Password, PasswordHash};
 use brownie_domain::{Action, UserId};
+use brownie_persistence::{Guessed, SystemContext};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::address_of;
+use super::guesses::{Guess, address_of};
 use crate::{
     Code, Deps, Problem,
-    access::{Org, perm},
+    access::{Org, perm, request_id},
     answer::{Message, Plain},
     body::{Body, Path},
 };
@@ -66,13 +67,13 @@ pub(super) async fn show(
     let Some(stored) = stored else { return Ok(()) };
     let wrong = || Problem::field("/current_password", "is not your password so far");
     let shown = shown.ok_or_else(wrong)?;
-    let account = id.to_string();
-    let address = address_of(deps, request);
-    let attempt = deps.throttle.attempt(&account, address).await.map_err(Problem::too_many)?;
+    let ctx = SystemContext::for_visitor(request_id(request));
+    let guess = Guess::from(deps, address_of(deps, request)).await?;
+    let guess = guess.at(Guessed::User(id), deps, &ctx).await?;
     if !deps.passwords.verify(shown, PasswordHash::from_stored(stored)).await?.ok {
         return Err(wrong());
     }
-    attempt.succeeded().await;
+    guess.was_right(deps, &ctx).await;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! What a log-in gives: an access token for an hour, a refresh token for the next one.
 
 use actix_web::{HttpRequest, web};
-use brownie_auth::{Claims, RefreshToken};
+use brownie_auth::{Claims, Device, RefreshToken};
 use brownie_domain::{OrganizationId, SessionId, UserId};
 use brownie_logging::SECURITY;
 use brownie_persistence::{Error, Refreshed, Session, SystemContext};
@@ -31,6 +31,24 @@ pub(crate) struct TokenView {
     /// Seconds that the session may be continued for.
     #[schemars(example = 2_592_000)]
     refresh_expires_in: i64,
+    /// To be sent with the next log-in by password from this device; it opens nothing by itself. After such a
+    /// log-in only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_token: Option<String>,
+}
+
+impl TokenView {
+    /// Adds a token for the device that has logged in: the one it is known by, or another.
+    pub(super) fn on_device(
+        self,
+        deps: &Deps,
+        (org_id, user_id): (OrganizationId, UserId),
+        known: Option<Device>,
+    ) -> Result<Self, Problem> {
+        let id = known.map_or_else(|| deps.ids.next(deps.clock.now()), |device| device.id);
+        let token = deps.tokens.issue_device(Device { org_id, user_id, id })?;
+        Ok(Self { device_token: Some(token.expose()), ..self })
+    }
 }
 
 /// A refresh token.
@@ -97,6 +115,7 @@ fn pair(deps: &Deps, session: Session, refresh: RefreshToken) -> Result<TokenVie
         expires_in: token.expires_in.as_secs(),
         refresh_token: refresh.expose(),
         refresh_expires_in: (session.expires_at - deps.clock.now()).num_seconds(),
+        device_token: None,
     })
 }
 
