@@ -1,6 +1,6 @@
 //! Guesses at passwords: so many an hour at one account, from wherever; and its owner comes in.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use harness::{Answer, Client, Here, InProcess};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -41,7 +41,7 @@ impl Servers {
             match answer.status {
                 401 => answered += 1,
                 429 => assert!(!answer.header("Retry-After").is_empty(), "{answer:?}"),
-                _ => panic!("{answer:?}"),
+                _ => bail!("{answer:?}"),
             }
         }
         Ok(answered)

@@ -13,6 +13,7 @@ mod postgres;
 mod programs;
 mod redis;
 mod run;
+mod standby;
 mod stores;
 mod wait;
 

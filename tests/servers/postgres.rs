@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// What the server may leave out because nothing it holds need survive the machine.
-const FAST: &[&str] = &[
+pub(crate) const FAST: &[&str] = &[
     "fsync=off",
     "synchronous_commit=off",
     "full_page_writes=off",
@@ -49,14 +49,14 @@ pub enum Access {
 /// A database cluster of our own.
 #[derive(Debug)]
 pub struct Postgres {
-    bin: PathBuf,
-    dir: PathBuf,
-    port: u16,
-    settings: &'static [&'static str],
+    pub(crate) bin: PathBuf,
+    pub(crate) dir: PathBuf,
+    pub(crate) port: u16,
+    pub(crate) settings: &'static [&'static str],
     /// Runs the server as long as our end of its standard input is open, and removes its files
     /// then: both end with the test process, however that ends. None for what is of a whole run, and
     /// ends with it.
-    keeper: Option<Child>,
+    pub(crate) keeper: Option<Child>,
 }
 
 impl Postgres {
@@ -136,14 +136,6 @@ impl Postgres {
         Self::on_disk(find_programs()?, forgetful, Access::Certificates)
     }
 
-    /// A fast and forgetful cluster of the caller's own, which lets everybody in.
-    ///
-    /// # Errors
-    /// As [`Postgres::durable`].
-    pub fn trusting() -> Result<Self> {
-        Self::start(find_programs()?, FAST, Access::Trust)
-    }
-
     /// As [`Postgres::private_of`], on a disk, for what is measured.
     ///
     /// # Errors
@@ -157,7 +149,11 @@ impl Postgres {
         Self::start_in(dir, bin, settings, access, None)
     }
 
-    fn start(bin: PathBuf, settings: &'static [&'static str], access: Access) -> Result<Self> {
+    pub(crate) fn start(
+        bin: PathBuf,
+        settings: &'static [&'static str],
+        access: Access,
+    ) -> Result<Self> {
         let dir = place().join(format!("brownie-pg-{}", unique()));
         Self::start_in(dir, bin, settings, access, None)
     }
@@ -193,30 +189,6 @@ impl Postgres {
         let keeper = keep(&bin, &dir, port, settings, owner, runner)?;
         let keeper = runner.is_none().then_some(keeper);
         let postgres = Self { bin, dir, port, settings, keeper };
-        postgres.wait_until_ready();
-        Ok(postgres)
-    }
-
-    /// Starts a standby that follows this server by streaming.
-    ///
-    /// # Errors
-    /// When it cannot be copied, or does not start.
-    pub fn standby(&self) -> Result<Self> {
-        let dir = place().join(format!("brownie-pg-{}", unique()));
-        fs::create_dir_all(&dir)?;
-        let owner = unprivileged_user()?;
-        chown(&dir, owner, owner)?;
-        let mut copy = Command::new(self.program("pg_basebackup"));
-        copy.args("-U postgres -R -X stream -c fast -N -D".split(' ')).arg(dir.join("data"));
-        copy.arg("-h").arg(&self.dir).args(["-p", &self.port.to_string()]).current_dir(&dir);
-        let output = as_user(&mut copy, owner).output().context("pg_basebackup")?;
-        if !output.status.success() {
-            drop(fs::remove_dir_all(&dir));
-            bail!("pg_basebackup: {}", String::from_utf8_lossy(&output.stderr));
-        }
-        let port = crate::free_port()?;
-        let keeper = Some(keep(&self.bin, &dir, port, self.settings, owner, None)?);
-        let postgres = Self { bin: self.bin.clone(), dir, port, settings: self.settings, keeper };
         postgres.wait_until_ready();
         Ok(postgres)
     }
@@ -274,7 +246,7 @@ impl Postgres {
         Ok(())
     }
 
-    fn wait_until_ready(&self) {
+    pub(crate) fn wait_until_ready(&self) {
         wait::poll_blocking("PostgreSQL answers", Duration::from_mins(1), || {
             block_on(enter(self.door("postgres", "postgres")))
                 .with_context(|| fs::read_to_string(self.dir.join("log")).unwrap_or_default())

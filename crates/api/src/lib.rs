@@ -42,7 +42,7 @@ pub use health::Certificates;
 pub use limits::Limits;
 pub use openapi::document as openapi_document;
 pub use problem::{Code, FieldError, Problem};
-pub use service::{Holds, Listen, Service, Tls, stop_signal};
+pub use service::{Holds, Listen, PeerOf, Service, Tls, stop_signal};
 
 /// What the handlers work with.
 #[derive(Debug, Clone)]

@@ -7,7 +7,10 @@ use actix_web::{
     HttpMessage, HttpResponse,
     body::{BoxBody, EitherBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
-    http::header::{self, HeaderName, HeaderValue},
+    http::{
+        ConnectionType,
+        header::{self, HeaderName, HeaderValue},
+    },
     middleware::Next,
     web,
 };
@@ -151,6 +154,9 @@ fn finish<B: MessageBody + 'static>(
         if stays {
             answer.headers_mut().append(name.clone(), value.clone());
         }
+    }
+    if response.response().head().connection_type() == ConnectionType::Close {
+        answer.head_mut().set_connection_type(ConnectionType::Close);
     }
     response.into_response(answer).map_into_right_body()
 }

@@ -58,8 +58,11 @@ pub struct Tls {
     /// What decides with which certificates, and which are taken.
     pub acceptor: SslAcceptorBuilder,
     /// Returns the CN of what a client has shown and proved, if it has, and what tells whether it holds still.
-    pub peer: Box<dyn Fn(&SslRef) -> Option<(String, Holds)> + Send + Sync>,
+    pub peer: Box<PeerOf>,
 }
+
+/// Tells who has shown a certificate on a new connection.
+pub type PeerOf = dyn Fn(&SslRef) -> Option<(String, Holds)> + Send + Sync;
 
 /// Tells whether the certificate that a client has shown holds still.
 pub type Holds = Box<dyn Fn() -> bool + Send + Sync>;

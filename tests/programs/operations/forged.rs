@@ -1,8 +1,8 @@
 //! Who has the server's role of the database is no operator.
 
 use anyhow::Result;
+use brownie_domain::{Clock, IdSource, RandomIds, SystemClock};
 use serde_json::json;
-use uuid::Uuid;
 
 use super::{OPERATIONS_KEY, Place};
 
@@ -20,7 +20,7 @@ async fn s2g_a_row_in_the_queue_is_no_operator() -> Result<()> {
     server.batch_execute("SET ROLE \"brownie-server\"").await?;
     let admin = place.postgres.connect("ours").await?;
     let forge = async |kind: &str, request: serde_json::Value, proof: Option<Vec<u8>>| {
-        let id = Uuid::now_v7();
+        let id = RandomIds.next(SystemClock.now());
         server
             .execute(
                 "INSERT INTO operations (id, kind, request, requested_by, created_at, proof)

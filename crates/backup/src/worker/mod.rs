@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{Cluster, Dial, Error, Result, Store};
 use desk::{Desk, End, SCHEDULE, Taken};
 use perform::{Performed, Tools};
+pub use report::report;
 pub use schedule::Schedule;
 use seen::Seen;
 
@@ -397,26 +398,6 @@ impl Worker {
         };
         self.desk.report_times(&times).await
     }
-}
-
-/// Reports a run that nobody queued: `brownie-backup backup`, from a cron job or by hand. `runs` says
-/// which verbs ended how.
-///
-/// # Errors
-/// When store or database cannot be asked. The backup itself is as good as it was.
-pub async fn report(
-    dial: Arc<dyn Dial>,
-    store: &Store,
-    settings: &BackupSettings,
-    runs: &[(&str, &str)],
-) -> Result<()> {
-    let desk = Desk::new(dial, String::new());
-    for (verb, outcome) in runs {
-        desk.count(verb, outcome).await?;
-    }
-    let key = settings.signing_key.as_ref();
-    let key = key.map(|key| crate::SigningKey::new(key.expose())).transpose()?;
-    desk.report_store(&report::look(store, settings, key.as_ref()).await?).await
 }
 
 /// An error and its causes on one line.

@@ -1,12 +1,35 @@
 //! What is told of the backups that there are.
 
+use std::sync::Arc;
+
 use brownie_config::{BackupProvider, BackupSettings};
 use brownie_domain::{BackupEntry, BackupStore};
 
-use crate::{Entry, Manifest, Result, SigningKey, Store, list};
+use super::desk::Desk;
+use crate::{Dial, Entry, Manifest, Result, SigningKey, Store, list};
 
 /// How many are told of.
 const MOST: usize = 1000;
+
+/// Reports a run that nobody queued: `brownie-backup backup`, from a cron job or by hand. `runs` says
+/// which verbs ended how.
+///
+/// # Errors
+/// When store or database cannot be asked. The backup itself is as good as it was.
+pub async fn report(
+    dial: Arc<dyn Dial>,
+    store: &Store,
+    settings: &BackupSettings,
+    runs: &[(&str, &str)],
+) -> Result<()> {
+    let desk = Desk::new(dial, String::new());
+    for (verb, outcome) in runs {
+        desk.count(verb, outcome).await?;
+    }
+    let key = settings.signing_key.as_ref();
+    let key = key.map(|key| SigningKey::new(key.expose())).transpose()?;
+    desk.report_store(&look(store, settings, key.as_ref()).await?).await
+}
 
 /// Looks which backups there are.
 pub(crate) async fn look(

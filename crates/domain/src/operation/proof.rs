@@ -4,7 +4,7 @@
 use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use sha2::{Digest, Sha256, Sha512};
 
 use crate::{OperationId, OperationKind, OperationRequest, Timestamp};
 
@@ -30,9 +30,9 @@ pub struct AskedOperation<'a> {
 impl OperationsKey {
     /// Takes what `METADATA_OPERATIONS_KEY` says.
     pub fn new(text: &str) -> Self {
-        // Of any length (RFC 2104 section 2), so there is no key that it does not take.
-        let mac = Hmac::new_from_slice(text.as_bytes());
-        Self(mac.unwrap_or_else(|_| Hmac::new(&Default::default())))
+        // A key of its own, of the length that is best (RFC 2104 section 3).
+        let key = Sha512::new_with_prefix("operations ").chain_update(text).finalize();
+        Self(Hmac::new(&key))
     }
 
     /// Proves that an operator asked: an HMAC-SHA-256 of all of it.
