@@ -1,6 +1,7 @@
 //! Guesses at passwords: so many an hour at one account, from wherever; and its owner comes in.
 
 use anyhow::{Result, bail};
+use futures_util::future::join_all;
 use harness::{Answer, Client, Here, InProcess};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -150,6 +151,40 @@ async fn s2b_another_account_of_the_mailbox_helps_no_guesser() -> Result<()> {
         token = mine.text("device_token").to_owned();
     }
     assert_eq!(answered, 6, "at once");
+    Ok(())
+}
+
+/// A thousand guesses at once are not free ones: sixty at once, over all servers, are six.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn guesses_at_once_are_counted_one_by_one() -> Result<()> {
+    let servers = Servers::start(&[]).await?;
+    let guesses = (0..60).map(|number| {
+        let body = wrong(number);
+        let servers = &servers;
+        async move { servers.log_in(number, &body).await.map(|answer| answer.status) }
+    });
+    let answers: Vec<u16> = join_all(guesses).await.into_iter().collect::<Result<_>>()?;
+    assert_eq!(answers.iter().filter(|status| **status == 401).count(), 6, "{answers:?}");
+    assert!(answers.iter().all(|status| matches!(status, 401 | 429)), "{answers:?}");
+    Ok(())
+}
+
+/// A device is known by the password that it has shown. With another it has no guesses of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_ends_with_the_password() -> Result<()> {
+    let servers = Servers::start(&[]).await?;
+    let right = json!({"email": OWNER, "password": "correct horse"});
+    let token = servers.log_in(500, &right).await?.text("device_token").to_owned();
+    let me = servers.here.admin.get("/api/v1/auth/me").await?;
+    let path = format!("/api/v1/users/{}/password", me.text("id"));
+    let change = json!({"current_password": "correct horse", "new_password": "another horse"});
+    assert_eq!(servers.here.admin.post(&path, &change).await?.status, 200);
+    let anew = json!({"email": OWNER, "password": "another horse"});
+    assert_eq!(servers.log_in(501, &anew).await?.status, 200);
+    servers.guess(wrong).await?;
+    let mut by_device = anew.clone();
+    by_device["device_token"] = json!(token);
+    assert_eq!(servers.log_in(502, &by_device).await?.status, 429, "by the device of before");
     Ok(())
 }
 

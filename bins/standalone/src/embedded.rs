@@ -132,7 +132,10 @@ const DATABASE: &str = "postgres";
 /// A running database.
 #[derive(Debug)]
 pub(crate) struct Embedded {
-    server: PgliteServer,
+    /// None while it is started again.
+    server: Option<PgliteServer>,
+    /// Its files.
+    path: PathBuf,
     /// Holds the socket. Mode 0700: whoever connects is superuser.
     socket_dir: TempDir,
 }
@@ -146,13 +149,36 @@ impl Embedded {
     /// Starts the database of a directory.
     pub(crate) fn start_in(path: &Path) -> Result<Self> {
         let socket_dir = tempfile::Builder::new().prefix("brownie-").tempdir()?;
+        let mut database = Self { server: None, path: path.to_owned(), socket_dir };
+        database.start_again()?;
+        Ok(database)
+    }
+
+    /// Starts it where it was, behind the same socket: what was written stays. Blocks for about half a second.
+    pub(crate) fn start_again(&mut self) -> Result<()> {
+        // Its files are locked until it is gone.
+        drop(self.server.take());
         let server = PgliteServer::builder()
-            .path(path)
-            .unix(socket_dir.path().join(".s.PGSQL.5432"))
+            .path(&self.path)
+            .unix(self.socket())
             .postgres_config("fsync", "off")
             .start()
             .context("the embedded PostgreSQL does not start")?;
-        Ok(Self { server, socket_dir })
+        self.server = Some(server);
+        Ok(())
+    }
+
+    /// Tells whether it takes connections, by the kernel's list of sockets (proc(5), `/proc/net/unix`). The server
+    /// ends its listener with itself, and tells nobody; to connect and see would take the one place that there is.
+    pub(crate) fn listens(&self) -> bool {
+        const LISTENS: &str = "00010000";
+        let Ok(sockets) = fs::read_to_string("/proc/net/unix") else { return true };
+        let socket = self.socket().display().to_string();
+        sockets.lines().any(|line| line.ends_with(&socket) && line.contains(LISTENS))
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.socket_dir.path().join(".s.PGSQL.5432")
     }
 
     /// Returns the URL of the one connection there is.
@@ -163,7 +189,8 @@ impl Embedded {
 
     /// Stops the database.
     pub(crate) fn stop(self) -> Result<()> {
-        self.server.shutdown().context("the embedded PostgreSQL does not stop")
+        let Some(server) = self.server else { return Ok(()) };
+        server.shutdown().context("the embedded PostgreSQL does not stop")
     }
 }
 

@@ -5,11 +5,12 @@
 
 mod backups;
 mod embedded;
+mod supervisor;
 
 use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use brownie_api::{Deps, Listen, Schema, SchemaRule, Service, Settings, Tls, stop_signal};
+use brownie_api::{Deps, Engine, Listen, Schema, SchemaRule, Service, Settings, Tls, stop_signal};
 use brownie_backup::BackupName;
 use brownie_certs::{Keeper, peers};
 use brownie_config::{
@@ -26,6 +27,7 @@ use tokio::time::Instant;
 
 use backups::Backups;
 use embedded::{DataDir, Embedded};
+use supervisor::Supervisor;
 
 /// The Brownie Metadata Database in one process: nothing to install, nothing to configure. Data is
 /// kept in ./brownie-data (BROWNIE_DATA_DIR). Settings come from the environment; env.example lists
@@ -164,13 +166,15 @@ async fn run(
         ..PoolOptions::new(&url)
     })?;
     let schema = SchemaRule { ledger: LEDGER, judge };
-    let deps = Deps::of(store, &settings, exporter, schema).await?;
+    let mut deps = Deps::of(store, &settings, exporter, schema).await?;
+    deps.engine = Engine::supervised();
+    let supervisor = Supervisor::over(database, deps.engine.clone());
     let backups = Backups::begin(backups, &url, deps.store.clone()).await?;
     let service = Service::new(listen, deps);
     welcome(service.address()?, started.elapsed());
     service.run(stop_signal()).await.context("the service stopped")?;
     backups.end().await;
-    tokio::task::spawn_blocking(move || database.stop()).await??;
+    supervisor.end().await?;
     drop((data_dir, keeper));
     Ok(())
 }

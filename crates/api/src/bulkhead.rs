@@ -58,7 +58,11 @@ impl Bulkheads {
         Self {
             requests,
             bodies: Bulkhead::new(Division::halves(BODIES, WAITING)),
-            answers: Bulkhead::new(Division::halves(ANSWERS, WAITING)),
+            answers: Bulkhead::new(Division {
+                permits: ANSWERS,
+                share: ANSWERS / 4,
+                waiting: ANSWERS / 4 * WAITING,
+            }),
             streams: Bulkhead::new(Division { permits, share: STREAMS, waiting: 0 }),
         }
     }
@@ -73,8 +77,12 @@ impl Bulkheads {
     ) -> Result<Permit<Option<OrganizationId>>, Problem> {
         match timeout(PATIENCE, self.answers.enter(tenant)).await {
             Ok(Ok(permit)) => Ok(permit),
-            _ => Err(Problem::busy(
-                "Other large answers have not been taken yet, as many as fit into memory. Read answers as they come, or ask for smaller pages.",
+            _ if self.answers.is_at_share(tenant) => Err(Problem::busy(
+                "Large answers of your organization have not been taken yet, as many as one may have in memory. Read answers as they come, or ask for smaller pages.",
+            )),
+            _ => Err(Problem::with(
+                Code::Unavailable,
+                "Large answers of others have not been taken yet, as many as fit into memory.",
             )),
         }
     }

@@ -11,7 +11,7 @@ use brownie_persistence::Store;
 use chrono::TimeDelta;
 
 use crate::{
-    Bulkheads, Certificates, Deps, Limits, SchemaRule,
+    Bulkheads, Certificates, Deps, Engine, Limits, SchemaRule,
     access::{Certified, Operators},
 };
 
@@ -105,6 +105,7 @@ impl Deps {
             certified: Certified::of(service),
             operators: Operators::of(service),
             certificates: Certificates::default(),
+            engine: Engine::default(),
             exporter,
             clock,
             ids,

@@ -1,6 +1,12 @@
 //! Whether the service lives, and whether it can serve.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use actix_web::{HttpRequest, HttpResponse, Responder, body::BoxBody, http::StatusCode, web};
 use brownie_domain::Timestamp;
@@ -107,10 +113,57 @@ pub(crate) struct Alive {
     status: &'static str,
 }
 
-/// Answers as long as the process does, whatever becomes of the database: restarting it would not
-/// bring that back.
-pub(crate) async fn live() -> Plain<Alive> {
-    Plain(Alive { status: "alive" })
+/// Whether the process lives, and what of it must.
+#[derive(Debug)]
+pub(crate) struct Liveness {
+    is_up: bool,
+}
+
+impl Responder for Liveness {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
+        let (code, status) = if self.is_up {
+            (StatusCode::OK, "alive")
+        } else {
+            (StatusCode::SERVICE_UNAVAILABLE, "the database is started again")
+        };
+        HttpResponse::build(code).json(Alive { status })
+    }
+}
+
+impl Describe for Liveness {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.answers::<Alive>(200, "The process lives.", &[]);
+        let said =
+            "The database in the same process (brownie-standalone) has died, and is started again.";
+        operation.answers::<Alive>(503, said, &[]);
+    }
+}
+
+/// Whether the database of the same process runs, as whoever supervises it says. Nobody does elsewhere.
+#[derive(Debug, Clone, Default)]
+pub struct Engine(Option<Arc<AtomicBool>>);
+
+impl Engine {
+    /// One that runs.
+    pub fn supervised() -> Self {
+        Self(Some(Arc::new(AtomicBool::new(true))))
+    }
+
+    /// Says whether it runs.
+    pub fn set_up(&self, is_up: bool) {
+        if let Some(state) = &self.0 {
+            state.store(is_up, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Answers 200 as long as the process does, whatever becomes of a database elsewhere: restarting the process would
+/// not bring that back. Nothing is asked for it.
+pub(crate) async fn live(deps: web::Data<Deps>) -> Liveness {
+    let state = deps.engine.0.as_ref();
+    Liveness { is_up: state.is_none_or(|state| state.load(Ordering::Relaxed)) }
 }
 
 /// Whether requests can be served.

@@ -38,7 +38,7 @@ use chrono::TimeDelta;
 pub use bulkhead::Bulkheads;
 pub use compose::{Settings, SetupError};
 pub use edges::Origins;
-pub use health::Certificates;
+pub use health::{Certificates, Engine};
 pub use limits::Limits;
 pub use openapi::document as openapi_document;
 pub use problem::{Code, FieldError, Problem};
@@ -79,6 +79,8 @@ pub struct Deps {
     pub operators: access::Operators,
     /// Tells how the certificates are.
     pub certificates: Certificates,
+    /// Whether the database of the same process runs, where there is one.
+    pub engine: Engine,
     /// Judges whether the database's schema can be served.
     pub schema: SchemaRule,
 }

@@ -51,7 +51,7 @@ pub struct Guesses {
 impl Guesses {
     /// Allows `limit` an hour at one account, and five times as many from one address.
     fn of(limit: u32) -> Option<Self> {
-        let address = Rule::per(limit.saturating_mul(5), Duration::from_hours(1))
+        let address = Rule::per(limit.saturating_mul(3), Duration::from_hours(1))
             .with_burst(limit.saturating_mul(2));
         GuessLimit::per_hour(limit).map(|account| Self { account, address })
     }

@@ -6,11 +6,11 @@ use std::{
     net::TcpListener,
     pin::Pin,
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use actix_web::{
-    HttpMessage,
+    HttpMessage, ResponseError,
     body::{BodySize, BoxBody, EitherBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     middleware::Next,
@@ -30,6 +30,14 @@ const PIECE: usize = 32 * 1024;
 /// What is larger than this needs a permit until it has left.
 const LARGE: u64 = 64 * 1024;
 
+/// How slowly an answer may leave, besides half a minute: bytes in a second.
+const SLOWEST: u64 = 16 * 1024;
+/// That half a minute.
+const START: Duration = Duration::from_secs(30);
+
+/// Marks an answer that is the program's own bytes, and needs no room however long it takes.
+pub(crate) struct Static;
+
 /// Ends connections whose client takes nothing for so long: the kernel's own limit for data that is not
 /// acknowledged, or that waits before a closed window (RFC 9293 section 3.8.3, tcp(7) `TCP_USER_TIMEOUT`). What
 /// a listener accepts inherits it.
@@ -46,21 +54,21 @@ pub(crate) async fn in_pieces<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<BoxBody, Pieces>>, actix_web::Error> {
     let response = next.call(request).await?;
-    let is_large =
-        matches!(response.response().body().size(), BodySize::Sized(size) if size > LARGE);
-    if !is_large {
-        return Ok(response.map_into_boxed_body().map_into_left_body());
-    }
+    let size = match response.response().body().size() {
+        BodySize::Sized(size) if size > LARGE => size,
+        _ => return Ok(response.map_into_boxed_body().map_into_left_body()),
+    };
     let asked = response.request().clone();
+    let is_static = response.response().extensions().contains::<Static>();
     let permit = match asked.app_data::<web::Data<Deps>>() {
-        Some(deps) => {
+        Some(deps) if !is_static => {
             let tenant = access::known(&asked.extensions()).map(Principal::org_id);
-            deps.bulkheads.answer(tenant).await
+            deps.bulkheads.answer(tenant).await.map(Some)
         }
-        None => return Ok(response.map_into_boxed_body().map_into_left_body()),
+        _ => Ok(None),
     };
     let permit = match permit {
-        Ok(permit) => Some(permit),
+        Ok(permit) => permit,
         Err(problem) if asked.method().is_safe() => {
             return Ok(ServiceResponse::from_err(problem, asked).map_into_left_body());
         }
@@ -69,20 +77,32 @@ pub(crate) async fn in_pieces<B: MessageBody + 'static>(
     let (asked, response) = response.into_parts();
     let (response, body) = response.into_parts();
     let response = match body.try_into_bytes() {
-        Ok(rest) => response.set_body(Pieces { rest, _permit: permit }).map_into_right_body(),
+        Ok(rest) => {
+            let until = Instant::now() + START + Duration::from_secs(size / SLOWEST);
+            response.set_body(Pieces { rest, until, _permit: permit }).map_into_right_body()
+        }
         Err(body) => response.set_body(body.boxed()).map_into_left_body(),
     };
     Ok(ServiceResponse::new(asked, response))
 }
 
+/// The client takes the answer more slowly than anybody's network is.
+#[derive(Debug, thiserror::Error)]
+#[error("the client took too long for an answer, and was cut")]
+struct TooSlow;
+
+impl ResponseError for TooSlow {}
+
 /// A body that is there as a whole, and leaves in pieces.
 pub(crate) struct Pieces {
     rest: Bytes,
+    /// When it must have left.
+    until: Instant,
     _permit: Option<Permit<Option<OrganizationId>>>,
 }
 
 impl MessageBody for Pieces {
-    type Error = std::convert::Infallible;
+    type Error = actix_web::Error;
 
     fn size(&self) -> BodySize {
         BodySize::Sized(self.rest.len() as u64)
@@ -92,6 +112,9 @@ impl MessageBody for Pieces {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        if Instant::now() > self.until {
+            return Poll::Ready(Some(Err(TooSlow.into())));
+        }
         let piece = self.rest.len().min(PIECE);
         Poll::Ready((piece > 0).then(|| Ok(self.rest.split_to(piece))))
     }

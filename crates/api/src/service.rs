@@ -62,7 +62,7 @@ pub struct Tls {
 }
 
 /// Tells who has shown a certificate on a new connection.
-pub type PeerOf = dyn Fn(&SslRef) -> Option<(String, Holds)> + Send + Sync;
+pub type PeerOf = dyn Fn(&SslRef) -> Option<(Option<String>, Holds)> + Send + Sync;
 
 /// Tells whether the certificate that a client has shown holds still.
 pub type Holds = Box<dyn Fn() -> bool + Send + Sync>;
@@ -120,8 +120,8 @@ const GRACE: Duration = Duration::from_secs(20);
 
 /// Whoever is at the other end of a connection, by the certificate that was shown when it was opened.
 pub(crate) struct Peer {
-    /// What the certificate calls them.
-    pub(crate) name: String,
+    /// What the certificate calls them, if it has a CN.
+    pub(crate) name: Option<String>,
     /// Whether it is neither over nor revoked by now.
     pub(crate) holds: Holds,
 }
@@ -243,8 +243,8 @@ impl Service {
                 .app_data(shared.clone())
                 .app_data(closing.clone())
                 .app_data(web::PayloadConfig::new(body::MAX_BODY))
-                .wrap(from_fn(sending::in_pieces))
                 .wrap(from_fn(bulkhead::share))
+                .wrap(from_fn(sending::in_pieces))
                 .wrap(from_fn(limits::limit))
                 .wrap(from_fn(access::identify))
                 .wrap(NormalizePath::trim())

@@ -2,11 +2,13 @@
 //! "Slow Down Online Guessing Attacks with Device Cookies").
 //!
 //! A token opens nothing. It says that whoever holds it has once shown the password of an account, so that
-//! strangers who guess at the account until it answers them no more do not keep its owner out.
+//! strangers who guess at the account until it answers them no more do not keep its owner out. It ends with the
+//! password, and with the key that signed it.
 
 use std::{fmt, time::Duration};
 
 use brownie_domain::{OrganizationId, UserId};
+use openssl::sha::sha256;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -24,6 +26,20 @@ pub struct Device {
     pub user_id: UserId,
     /// Which device: its guesses are counted by this.
     pub id: Uuid,
+    /// The password that it showed. With another, it is not known any more.
+    pub password: PasswordMark,
+}
+
+/// Tells a password from those before and after it, by a digest of its stored hash, which has a salt. It opens nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PasswordMark(u64);
+
+impl PasswordMark {
+    /// Makes the mark of a stored hash.
+    pub fn of(stored: &str) -> Self {
+        let digest = sha256(stored.as_bytes());
+        Self(digest.iter().take(8).fold(0, |mark, byte| mark << 8 | u64::from(*byte)))
+    }
 }
 
 /// A token for a device. It cannot be shown by accident.
@@ -56,6 +72,7 @@ struct Payload {
     sub: UserId,
     org_id: OrganizationId,
     jti: Uuid,
+    pwd: PasswordMark,
     iat: i64,
     exp: i64,
 }
@@ -73,6 +90,7 @@ impl Tokens {
             sub: device.user_id,
             org_id: device.org_id,
             jti: device.id,
+            pwd: device.password,
             iat: now.timestamp(),
             exp: end(now, LIFETIME),
         };
@@ -89,6 +107,7 @@ impl Tokens {
         if !is_ours || !is_in_time(self.now(), payload.iat, payload.exp, EARLY, 0) {
             return Err(InvalidToken);
         }
-        Ok(Device { org_id: payload.org_id, user_id: payload.sub, id: payload.jti })
+        let Payload { org_id, sub: user_id, jti: id, pwd: password, .. } = payload;
+        Ok(Device { org_id, user_id, id, password })
     }
 }

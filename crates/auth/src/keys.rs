@@ -3,7 +3,8 @@
 //! Either a shared secret (HS256, for a service that nobody else verifies for), or a directory of key
 //! files (Ed25519 or RSA), whose public halves are published. To exchange a key without refusing
 //! anybody: put `<new>.pub.pem` into the directory of every instance and have it read; put `<new>.pem`
-//! in its place; when the tokens of the old one have run out, remove `<old>.pem`. The same way leads
+//! in its place; when the tokens of the old one have run out, remove `<old>.pem` (device tokens, which
+//! last longer, end with it: their owners log in as from a new device). The same way leads
 //! from a secret to a directory: as long as that has public keys only, the secret goes on signing.
 
 use std::{collections::BTreeMap, fmt, path::Path};

@@ -14,7 +14,7 @@ mod random;
 mod secret;
 mod token;
 
-pub use device::{Device, DeviceToken};
+pub use device::{Device, DeviceToken, PasswordMark};
 pub use keys::{BadKey, BadKeys, KeyRing};
 pub use oidc::{Begun, Identity, IssuerFault, Oidc, OidcError, OidcSetupError};
 pub use password::{Password, PasswordHash, Passwords, Verified};

@@ -112,21 +112,22 @@ fn is_revoked(now: &Current, context: &mut X509StoreContextRef) -> bool {
 /// Tells whether the certificate that a client has shown still holds.
 pub type Holds = Box<dyn Fn() -> bool + Send + Sync>;
 
-/// Returns what tells who is at the other end of a new connection: the CN of the certificate that was shown, and
-/// that passed; none when none was shown. With it comes what tells whether that certificate holds still: it is
+/// Returns what tells who is at the other end of a new connection: the CN, if it has one, of the certificate that
+/// was shown, and that passed; nothing when none was shown. With it comes what tells whether that certificate holds still: it is
 /// not over, and by the authorities and the revocation lists that are in use by then it would pass again. A
 /// connection that is kept outlives both.
 pub fn peers(
     current: watch::Receiver<Arc<Current>>,
     clock: Arc<dyn Clock>,
-) -> impl Fn(&SslRef) -> Option<(String, Holds)> + Send + Sync {
+) -> impl Fn(&SslRef) -> Option<(Option<String>, Holds)> + Send + Sync {
     move |ssl| {
         let is_verified = ssl.verify_result() == X509VerifyResult::OK
             && ssl.verify_mode().contains(SslVerifyMode::PEER);
         let leaf = ssl.peer_certificate().filter(|_| is_verified)?;
-        let name = common_name(&leaf)?;
-        let rest = ssl.peer_cert_chain().into_iter().flatten().map(ToOwned::to_owned).collect();
-        let chain = Chain { leaf, rest };
+        let name = common_name(&leaf);
+        // Those by which it passed, not whatever else was sent.
+        let verified = ssl.verified_chain().into_iter().flatten().skip(1);
+        let chain = Chain { leaf, rest: verified.map(ToOwned::to_owned).collect() };
         let ends = chain.iter().map(|certificate| moment(certificate.not_after())).min();
         let (current, clock) = (current.clone(), Arc::clone(&clock));
         // By the first generation that is looked at, too: it may be newer than the handshake's.

@@ -123,7 +123,7 @@ const METADATA_LOGIN_GUESSES: Variable = Variable {
     aliases: &[],
     default: Some("12"),
     secret: false,
-    help: "Wrong passwords an hour that are answered for one mailbox, from all addresses and by all instances together, half of them at once; five times as many from one address. 0 for any number.",
+    help: "Wrong passwords an hour that are answered for one mailbox, from all addresses and by all instances together, half of them at once; five times as many from one address, by each instance where there is no Redis. Log-ins in progress count until they have succeeded. 0 for any number.",
 };
 const METADATA_ORGANIZATION_REQUESTS: Variable = Variable {
     name: "METADATA_ORGANIZATION_REQUESTS",

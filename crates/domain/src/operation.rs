@@ -44,8 +44,8 @@ kinds! {
 }
 
 impl OperationKind {
-    /// Tells whether it takes something away: the worker does it only with a proof that an operator asked.
-    /// The others it does by itself anyway, or they leave everything as it was.
+    /// Tells whether the worker does it only with a proof that an operator asked. The others it does by itself, too,
+    /// or they leave everything as it was: backups that a clean-up removes are those that the retention does not keep.
     pub const fn needs_proof(self) -> bool {
         matches!(self, Self::Restore | Self::Delete)
     }

@@ -61,7 +61,10 @@ async fn m04_a_kept_connection_ends_with_the_certificate_that_opened_it() {
     let (revoked, over, disowned, stays) = (kept(&bot), kept(&ending), kept(&of_old), kept(&other));
     let with_token = kept(&bot).with_token(founder.token());
     let public = kept(&bot);
-    for client in [&revoked, &over, &disowned, &stays, &with_token] {
+    // Without a CN it stands for nobody, and ends all the same.
+    let nameless = ca.client("");
+    let unnamed = kept(&nameless).with_token(founder.token());
+    for client in [&revoked, &over, &disowned, &stays, &with_token, &unnamed] {
         assert_eq!(client.get(&teams).await.unwrap().status, 200);
     }
     assert_eq!(public.get("/readyz").await.unwrap().status, 200);
@@ -74,15 +77,16 @@ async fn m04_a_kept_connection_ends_with_the_certificate_that_opened_it() {
     assert!(after < Duration::from_secs(6) + BOUND, "{after:?}");
 
     // By a list, and by an authority less.
-    dir.put("crl.pem", ca.revoke(&[&bot.certificate], TimeDelta::days(9)));
+    dir.put("crl.pem", ca.revoke(&[&bot.certificate, &nameless.certificate], TimeDelta::days(9)));
     dir.put("ca.crt", ca.pem());
     let asked = tokio::join!(
         until_refused(&revoked, &teams),
         until_refused(&with_token, &teams),
         until_refused(&public, "/readyz"),
         until_refused(&disowned, &teams),
+        until_refused(&unnamed, &teams),
     );
-    for (status, after) in [asked.0, asked.1, asked.2, asked.3] {
+    for (status, after) in [asked.0, asked.1, asked.2, asked.3, asked.4] {
         assert_eq!(status, Some(401), "after {after:?}");
         assert!(after < BOUND, "{after:?}");
     }

@@ -1,13 +1,17 @@
 //! Who has the server's role of the database is no operator.
 
 use anyhow::Result;
-use brownie_domain::{Clock, IdSource, RandomIds, SystemClock};
+use brownie_domain::{
+    AskedOperation, Clock, IdSource, OperationId, OperationKind, OperationRequest, OperationsKey,
+    RandomIds, SystemClock,
+};
+use chrono::TimeDelta;
 use serde_json::json;
 
 use super::{OPERATIONS_KEY, Place};
 
 /// FAULTS S2g: whoever can write the queue adds rows that take something away. The worker does none of them:
-/// without a proof, with that of another row, or with one that is old.
+/// without a proof, with that of another row, with one that is old, or from before a restore.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s2g_a_row_in_the_queue_is_no_operator() -> Result<()> {
     let place = Place::new().await?;
@@ -16,6 +20,7 @@ async fn s2g_a_row_in_the_queue_is_no_operator() -> Result<()> {
         let id = place.ask("/backup/create", &json!({"backup_name": name})).await?;
         place.wait_for(&id, "succeeded").await?;
     }
+    let key = OperationsKey::new(OPERATIONS_KEY);
     let server = place.postgres.connect("ours").await?;
     server.batch_execute("SET ROLE \"brownie-server\"").await?;
     let admin = place.postgres.connect("ours").await?;
@@ -38,7 +43,7 @@ async fn s2g_a_row_in_the_queue_is_no_operator() -> Result<()> {
         forge("backup.restore", replace, None).await?,
     ];
 
-    // The control: an operator's own is done; and its proof is good for no other row, nor for the same again.
+    // The control: an operator's own is done; and its proof is good for no other row.
     let id = place
         .ask("/backup/restore", &json!({"backup_name": "first", "target_database": "copy"}))
         .await?;
@@ -57,11 +62,30 @@ async fn s2g_a_row_in_the_queue_is_no_operator() -> Result<()> {
                 .contains("METADATA_OPERATIONS_KEY")
         );
     }
-    // One that was asked for two days ago is not done any more, as after a restore that forgot it.
-    let aged = "UPDATE operations SET state = 'queued', created_at = created_at - interval '2 days'
-        WHERE id = $1::text::uuid";
-    admin.execute(aged, &[&id]).await?;
-    assert_eq!(place.wait_for(&id, "failed").await?["error"]["code"], "unproven");
+    // One that an operator asked for, and that was done and forgotten: it is too old, or older than the restore.
+    let again = async |age: TimeDelta| {
+        let request = OperationRequest { backup_name: Some("first".into()), ..Default::default() };
+        let (id, created_at) = (RandomIds.next(SystemClock.now()), SystemClock.now() - age);
+        let proof = key.prove(&AskedOperation {
+            id: OperationId::from_uuid(id),
+            kind: OperationKind::Delete,
+            request: &request,
+            requested_by: "ada",
+            created_at,
+        });
+        let sql = "INSERT INTO operations (id, kind, request, requested_by, created_at, proof)
+            VALUES ($1, 'backup.delete', $2, 'ada', $3, $4)";
+        let request = serde_json::to_value(&request)?;
+        server.execute(sql, &[&id, &request, &created_at, &proof]).await?;
+        anyhow::Ok(id.to_string())
+    };
+    let old = again(TimeDelta::hours(25)).await?;
+    assert_eq!(place.wait_for(&old, "failed").await?["error"]["code"], "unproven");
+    let replaced =
+        "UPDATE operations SET request = request || '{\"force\": true}' WHERE id = $1::text::uuid";
+    admin.execute(replaced, &[&id]).await?;
+    let before = again(TimeDelta::hours(1)).await?;
+    assert_eq!(place.wait_for(&before, "failed").await?["error"]["code"], "unproven");
     place.until_listed(&["second", "first"]).await;
     let log = worker.log();
     assert!(log.contains("nothing proves that an operator asked") && !log.contains(OPERATIONS_KEY));

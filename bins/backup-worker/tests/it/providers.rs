@@ -49,9 +49,12 @@ async fn walk(pg: &Postgres, database: &str, worker: &Worker, way: &Way, tells_u
     worker.json(&["keys", "rotate"]);
     for name in ["third", "second"] {
         worker.json(&["verify", name]);
-        assert_eq!(worker.json(&["delete", name])["deleted"], name);
     }
-    assert_eq!(worker.names(), [""; 0]);
+    assert_eq!(worker.json(&["delete", "third"])["deleted"], "third");
+    // The only one that is known to be good stays.
+    let refused = worker.run(&["delete", "second"]);
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    assert_eq!(worker.names(), ["second"]);
     let nothing = worker.json(&["cleanup", "--orphans-older-than", "0m", "--dry-run"]);
     assert_eq!((&nothing["orphans"], &nothing["uploads"]), (&json!([]), &json!([])));
 }

@@ -136,7 +136,7 @@ pub(super) async fn identity_of(request: &HttpRequest) -> Option<Identity> {
 /// Finds out who asks by the certificate of the connection. One that stands for nobody is none: it was
 /// good enough to come in, and what is open to everybody is open to it.
 async fn certified(request: &HttpRequest, deps: &Deps) -> Option<Identity> {
-    let Peer { name, .. } = request.conn_data::<Peer>()?;
+    let name = request.conn_data::<Peer>()?.name.as_deref()?;
     if let Some(name) = deps.operators.by_certificate(name) {
         return Some(Identity::Operator(name));
     }

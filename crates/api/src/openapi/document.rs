@@ -71,8 +71,11 @@ fn make() -> Value {
     let mut components: Map<String, Value> = schemas.of_input.take_definitions(true);
     components.extend(schemas.of_output.take_definitions(true));
     let components = Value::Object(components);
-    for (_, operation) in &mut operations {
+    for (route, operation) in &mut operations {
         illustrate(operation, &components);
+        if is_second(route, &routes) {
+            pass_over_unknown_fields(operation, &components);
+        }
     }
 
     let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
@@ -216,6 +219,17 @@ fn operation(
         operation["description"] = "Takes no credentials.".into();
     }
     operation
+}
+
+/// Says that a body may have fields besides those that are known, as PUT's may and PATCH's may not.
+fn pass_over_unknown_fields(operation: &mut Value, components: &Value) {
+    let schema = &mut operation["requestBody"]["content"]["application/json"]["schema"];
+    let name = schema["$ref"].as_str().and_then(|path| path.rsplit('/').next());
+    let Some(mut open) = name.and_then(|name| components.get(name)).cloned() else { return };
+    if let Some(fields) = open.as_object_mut() {
+        fields.remove("additionalProperties");
+    }
+    *schema = open;
 }
 
 /// Names the parameters of a path's template.

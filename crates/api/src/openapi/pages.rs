@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde_json::json;
 
 use super::{Describe, Operation, document};
-use crate::{Code, Problem, body::Path};
+use crate::{Code, Problem, body::Path, sending::Static};
 
 /// A file of a page.
 #[derive(Debug)]
@@ -47,7 +47,11 @@ impl Responder for Asset {
         if self.packed {
             response.insert_header(ContentEncoding::Gzip);
         }
-        if is_known { response.finish() } else { response.body(self.bytes) }
+        if is_known {
+            return response.finish();
+        }
+        response.extensions_mut().insert(Static);
+        response.body(self.bytes)
     }
 }
 
@@ -95,10 +99,12 @@ impl Responder for Document {
     fn respond_to(self, _: &HttpRequest) -> HttpResponse {
         static TEXT: std::sync::LazyLock<web::Bytes> =
             std::sync::LazyLock::new(|| document().to_string().into());
-        HttpResponse::Ok()
+        let mut response = HttpResponse::Ok();
+        response
             .content_type("application/json")
-            .insert_header((header::CACHE_CONTROL, "public, max-age=60"))
-            .body(TEXT.clone())
+            .insert_header((header::CACHE_CONTROL, "public, max-age=60"));
+        response.extensions_mut().insert(Static);
+        response.body(TEXT.clone())
     }
 }
 

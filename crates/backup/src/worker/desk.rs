@@ -241,6 +241,17 @@ impl Desk {
         .await
     }
 
+    /// Returns when the database was last replaced by a restore. What had been asked for before is gone with it.
+    pub(crate) async fn last_replaced(&self) -> Result<Option<Timestamp>> {
+        const LAST: &str = "
+            SELECT max(ended_at) FROM public.operations
+            WHERE kind = 'backup.restore' AND state = 'succeeded' AND request @> '{\"force\": true}'";
+        self.with("asking when the database was replaced", async |client| {
+            client.query_one(LAST, &[]).await?.try_get(0)
+        })
+        .await
+    }
+
     /// Says when the next backup is made, and that somebody will.
     pub(crate) async fn report_times(&self, times: &BackupTimes) -> Result<()> {
         const REPORT: &str = "

@@ -225,8 +225,12 @@ impl Worker {
         Ok(())
     }
 
-    /// Tells whether an operation may be done: it takes nothing away, or an operator asked for it not long ago.
-    fn is_proven(&self, taken: &Taken, request: &OperationRequest) -> bool {
+    /// Tells whether an operation may be done: it takes nothing away, or an operator asked for it, not long ago and
+    /// of this database. One that was done before a restore, and is gone with it, could be added once more.
+    async fn is_proven(&self, taken: &Taken, request: &OperationRequest) -> Result<bool> {
+        if !taken.kind.needs_proof() {
+            return Ok(true);
+        }
         let asked = AskedOperation {
             id: taken.id,
             kind: taken.kind,
@@ -234,10 +238,11 @@ impl Worker {
             requested_by: &taken.requested_by,
             created_at: taken.created_at,
         };
-        let age = self.tools.clock.now() - taken.created_at;
         let proof = self.operations_key.as_ref().zip(taken.proof.as_ref());
-        !taken.kind.needs_proof()
-            || age.abs() < PROVEN && proof.is_some_and(|(key, proof)| key.accepts(&asked, proof))
+        let is_asked = proof.is_some_and(|(key, proof)| key.accepts(&asked, proof));
+        let is_recent = (self.tools.clock.now() - taken.created_at).abs() < PROVEN;
+        let is_of_this = self.desk.last_replaced().await?.is_none_or(|at| at < taken.created_at);
+        Ok(is_asked && is_recent && is_of_this)
     }
 
     /// Does an operation, and says what came of it.
@@ -246,16 +251,21 @@ impl Worker {
         tracing::info!(operation = %id, %kind, by = %taken.requested_by, "an operation begins");
         let cancel = self.stop.child_token();
         let seen = Arc::new(Seen::default());
-        let performed = match &taken.request {
-            Err(why) => Performed {
-                outcome: Err(Error::Settings(format!("the request cannot be read: {why}"))),
-                runs: Vec::new(),
+        let refused = match &taken.request {
+            Err(why) => Some(Error::Settings(format!("the request cannot be read: {why}"))),
+            Ok(request) => match self.is_proven(&taken, request).await {
+                Ok(true) => None,
+                Ok(false) => {
+                    tracing::error!(operation = %id, %kind, by = %taken.requested_by, "an operation is refused: nothing proves that an operator asked");
+                    Some(Error::Unproven { kind })
+                }
+                Err(error) => Some(error),
             },
-            Ok(request) if !self.is_proven(&taken, request) => {
-                tracing::error!(operation = %id, %kind, by = %taken.requested_by, "an operation is refused: nothing proves that an operator asked");
-                Performed { outcome: Err(Error::Unproven { kind }), runs: Vec::new() }
-            }
-            Ok(request) => {
+        };
+        let performed = match (&taken.request, refused) {
+            (_, Some(error)) => Performed { outcome: Err(error), runs: Vec::new() },
+            (Err(_), None) => return,
+            (Ok(request), None) => {
                 self.desk.leave().await;
                 let tell = seen.tell();
                 let work = self.tools.perform(kind, request, &cancel, &tell);

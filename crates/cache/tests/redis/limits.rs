@@ -1,4 +1,4 @@
-//! Limits and delays that are shared.
+//! Limits that are shared.
 
 use std::time::Duration;
 

@@ -31,7 +31,8 @@ impl Listener {
                 let (acceptor, peers) = (acceptor.clone(), Arc::clone(&peers));
                 thread::spawn(move || {
                     let Ok(mut stream) = acceptor.accept(stream.unwrap()) else { return };
-                    let peer = peers(stream.ssl()).map_or("nobody".to_owned(), |(name, _)| name);
+                    let peer = peers(stream.ssl())
+                        .map_or("nobody".to_owned(), |(name, _)| name.unwrap_or_default());
                     let _ = stream.write_all(peer.as_bytes());
                     let _ = stream.shutdown();
                 });

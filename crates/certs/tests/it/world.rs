@@ -163,7 +163,9 @@ impl Ca {
 fn make(wish: &Wish, issuer: Option<&Pair>) -> X509 {
     let mut name = X509Name::builder().unwrap();
     name.append_entry_by_nid(Nid::ORGANIZATIONNAME, "Acme").unwrap();
-    name.append_entry_by_nid(Nid::COMMONNAME, wish.cn).unwrap();
+    if !wish.cn.is_empty() {
+        name.append_entry_by_nid(Nid::COMMONNAME, wish.cn).unwrap();
+    }
     let name = name.build();
     let mut builder = X509::builder().unwrap();
     builder.set_version(2).unwrap();

@@ -189,10 +189,7 @@ impl Engine {
                 patiently(engine.doubt(&client), client.backend, engine.limit(), work).await;
             timer.stop(&outcome);
             client.answered();
-            match &outcome {
-                Ok(_) => engine.connector.writes.succeeded(),
-                Err(_) => engine.connector.note(&outcome),
-            }
+            engine.connector.note(&outcome);
             if matches!(outcome, Err(Error::Unavailable(_) | Error::Timeout)) {
                 client.discard();
             }
@@ -360,11 +357,12 @@ impl Engine {
         drop(lent);
     }
 
-    /// Returns how the pool stands.
+    /// Tells whether the server takes writes, as far as the last ones have shown.
     pub(crate) fn is_writable(&self) -> bool {
         self.connector.writes.are_taken()
     }
 
+    /// Returns how the pool stands.
     pub(crate) fn pool_state(&self) -> PoolState {
         let status = self.pool.status();
         let (open, idle) = (status.size, status.available);

@@ -180,10 +180,7 @@ impl Session {
         self.timer.ends(&outcome);
         self.engine.connector.note(&outcome);
         match &outcome {
-            Ok(()) => {
-                self.client = None;
-                self.engine.connector.writes.succeeded();
-            }
+            Ok(()) => self.client = None,
             Err(error) => {
                 // Once COMMIT is on its way, a lost connection leaves open whether it arrived.
                 self.repeatable =

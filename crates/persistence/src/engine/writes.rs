@@ -7,19 +7,14 @@ use std::{
 
 use crate::{Error, sqlstate::refuses_writes};
 
-/// How long a refusal is believed, if nothing is written meanwhile.
+/// How long a refusal is believed. Whoever cannot write tries again, and is refused again.
 const BELIEVED: Duration = Duration::from_mins(1);
 
-/// When the server last refused to write, if nothing was written since.
+/// When the server last refused to write.
 #[derive(Debug, Default)]
 pub(super) struct Writes(Mutex<Option<Instant>>);
 
 impl Writes {
-    /// Notes that something was written.
-    pub(super) fn succeeded(&self) {
-        self.refused().take();
-    }
-
     /// Notes why something failed: that there is no room left, or that the server is a standby.
     pub(super) fn failed(&self, error: &Error) {
         if refuses_writes(error) {

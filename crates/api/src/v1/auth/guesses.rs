@@ -48,14 +48,22 @@ impl Guess {
         let Some(limits::Guesses { account: limit, .. }) = deps.limits.guesses else {
             return Ok(self);
         };
-        match deps.store.system(ctx).count_guess(&guessed, limit).await? {
-            Some(wait) => Err(Problem::too_many(wait)),
-            None => Ok(Self { at: Some(guessed), ..self }),
+        match deps.store.system(ctx).count_guess(&guessed, limit).await {
+            Ok(None) => Ok(Self { at: Some(guessed), ..self }),
+            outcome => {
+                // It is not answered as a guess.
+                self.take_back(deps, ctx).await;
+                Err(match outcome {
+                    Ok(wait) => Problem::too_many(wait.unwrap_or_default()),
+                    Err(error) => error.into(),
+                })
+            }
         }
     }
 
-    /// Takes it back: the password was right. What cannot be taken back is a guess less for an hour.
-    pub(super) async fn was_right(self, deps: &Deps, ctx: &SystemContext) {
+    /// Takes it back: the password was right, or was not looked at. What cannot be taken back is a guess less for
+    /// an hour.
+    pub(super) async fn take_back(self, deps: &Deps, ctx: &SystemContext) {
         if let Some((key, rule)) = self.from {
             deps.cache.give_back(&key, rule, 1).await;
         }

@@ -6,7 +6,7 @@ pub(crate) mod password;
 pub(crate) mod tokens;
 
 use actix_web::{HttpRequest, web};
-use brownie_auth::{Password, PasswordHash};
+use brownie_auth::{Password, PasswordHash, PasswordMark};
 use brownie_domain::{EmailAddress, FullName, OrganizationName, Slug, TeamName, Username};
 use brownie_logging::SECURITY;
 use brownie_persistence::{Account, Error, Guessed, Resource, SignUp, SystemContext};
@@ -83,6 +83,7 @@ pub(crate) async fn sign_up(
         full_name: body.full_name,
         password_hash: deps.passwords.hash(body.password).await?.into_stored(),
     };
+    let stored = new.password_hash.clone();
     let ctx = SystemContext::for_visitor(request_id(&request));
     let user = deps.store.system(&ctx).sign_up(new).await.map_err(|error| match error {
         Error::AlreadyExists { resource: Resource::Organization, .. } => Problem::with(
@@ -93,7 +94,7 @@ pub(crate) async fn sign_up(
     })?;
     let who = (user.org_id, user.id);
     let token = tokens::begin(&deps, &request, who, None).await?;
-    Ok(Made(token.on_device(&deps, who, None)?))
+    Ok(Made(token.on_device(&deps, who, None, &stored)?))
 }
 
 /// Takes the same time whether or not there is such an account ([`brownie_auth::Passwords`]).
@@ -127,8 +128,12 @@ async fn by_password(
         [account] => Some(account),
         _ => None,
     };
-    let who = account.map(|account| (account.org_id, account.user_id));
-    let known = device.filter(|device| who == Some((device.org_id, device.user_id)));
+    let known = device.filter(|device| {
+        account.is_some_and(|account| {
+            (account.org_id, account.user_id) == (device.org_id, device.user_id)
+                && PasswordMark::of(&account.password_hash) == device.password
+        })
+    });
     if device.is_some() && known.is_none() {
         guess = Guess::from(deps, address).await?;
     }
@@ -137,32 +142,48 @@ async fn by_password(
     let guessed = known.map_or(Guessed::Mailbox(email), |device| Guessed::Device(device.id));
     let guess = guess.at(guessed, deps, &ctx).await?;
     let stored = account.map(|account| PasswordHash::from_stored(&account.password_hash));
-    let verified = deps.passwords.verify_account(password.clone(), stored).await?;
+    let verified = match deps.passwords.verify_account(password.clone(), stored).await {
+        Ok(verified) => verified,
+        Err(error) => {
+            guess.take_back(deps, &ctx).await;
+            return Err(error.into());
+        }
+    };
     let (Some(account), Some(verified)) = (account, verified.filter(|verified| verified.ok)) else {
         if let Some(Account { org_id, user_id, .. }) = account {
             tracing::warn!(target: SECURITY, event = "wrong_password", %org_id, %user_id, client_ip = %address, "a log-in failed");
         }
         return Err(Problem::new(Code::WrongCredentials));
     };
-    guess.was_right(deps, &ctx).await;
+    guess.take_back(deps, &ctx).await;
     let (who, shown) = ((account.org_id, account.user_id), account.password_hash.clone());
-    let token =
-        tokens::begin(deps, request, who, Some(shown)).await?.on_device(deps, who, known)?;
-    if verified.rehash {
-        renew_hash(deps, &ctx, account, password).await;
-    }
-    Ok(token)
+    let token = tokens::begin(deps, request, who, Some(shown.clone())).await?;
+    let stored = if verified.rehash {
+        renew_hash(deps, &ctx, account, password).await.unwrap_or(shown)
+    } else {
+        shown
+    };
+    token.on_device(deps, who, known, &stored)
 }
 
-/// Stores the password by today's parameters. A log-in does not fail because of it.
-async fn renew_hash(deps: &Deps, ctx: &SystemContext, account: &Account, password: Password) {
+/// Stores the password by today's parameters, and returns what is stored. A log-in does not fail because of it.
+async fn renew_hash(
+    deps: &Deps,
+    ctx: &SystemContext,
+    account: &Account,
+    password: Password,
+) -> Option<String> {
     let renewed = async {
         let hash = deps.passwords.hash(password).await?.into_stored();
-        Ok::<_, Problem>(deps.store.system(ctx).renew_password_hash(account, hash).await?)
+        deps.store.system(ctx).renew_password_hash(account, hash.clone()).await?;
+        Ok::<_, Problem>(hash)
     };
-    if let Err(problem) = renewed.await {
-        tracing::warn!(%problem, user_id = %account.user_id, "a password was not hashed anew");
-    }
+    renewed
+        .await
+        .inspect_err(|problem| {
+            tracing::warn!(%problem, user_id = %account.user_id, "a password was not hashed anew");
+        })
+        .ok()
 }
 
 pub(crate) async fn me(access: Org<perm::UsersRead>) -> Result<One<UserView>, Problem> {

@@ -70,11 +70,12 @@ pub(super) async fn show(
     let ctx = SystemContext::for_visitor(request_id(request));
     let guess = Guess::from(deps, address_of(deps, request)).await?;
     let guess = guess.at(Guessed::User(id), deps, &ctx).await?;
-    if !deps.passwords.verify(shown, PasswordHash::from_stored(stored)).await?.ok {
+    let verified = deps.passwords.verify(shown, PasswordHash::from_stored(stored)).await;
+    if matches!(&verified, Ok(verified) if !verified.ok) {
         return Err(wrong());
     }
-    guess.was_right(deps, &ctx).await;
-    Ok(())
+    guess.take_back(deps, &ctx).await;
+    Ok(verified.map(drop)?)
 }
 
 async fn read_hash(access: &Org<perm::UsersRead>, id: UserId) -> Result<Option<String>, Problem> {

@@ -1,7 +1,7 @@
 //! What a log-in gives: an access token for an hour, a refresh token for the next one.
 
 use actix_web::{HttpRequest, web};
-use brownie_auth::{Claims, Device, RefreshToken};
+use brownie_auth::{Claims, Device, PasswordMark, RefreshToken};
 use brownie_domain::{OrganizationId, SessionId, UserId};
 use brownie_logging::SECURITY;
 use brownie_persistence::{Error, Refreshed, Session, SystemContext};
@@ -44,9 +44,15 @@ impl TokenView {
         deps: &Deps,
         (org_id, user_id): (OrganizationId, UserId),
         known: Option<Device>,
+        stored: &str,
     ) -> Result<Self, Problem> {
         let id = known.map_or_else(|| deps.ids.next(deps.clock.now()), |device| device.id);
-        let token = deps.tokens.issue_device(Device { org_id, user_id, id })?;
+        let token = deps.tokens.issue_device(Device {
+            org_id,
+            user_id,
+            id,
+            password: PasswordMark::of(stored),
+        })?;
         Ok(Self { device_token: Some(token.expose()), ..self })
     }
 }
