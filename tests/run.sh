@@ -4,8 +4,8 @@
 #   tests/run.sh             everything; what speaks SQL on PostgreSQL 15, on 18, and embedded
 #   tests/run.sh --long      the long runs: kills by the thirty, ten thousand cuts, a minute of events,
 #                            an upgrade of two million rows, ten minutes of certificates that live for
-#                            one; backups and restores killed by the thirty, and stores that are away for
-#                            a minute (three quarters of an hour)
+#                            one; three thousand log-ins, timed; backups and restores killed by the thirty,
+#                            and stores that are away for a minute (three quarters of an hour)
 #   tests/run.sh --failover  a Patroni cluster that loses its leader ten times (six minutes)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -18,8 +18,8 @@ case "${1:-}" in
   --long)
     BROWNIE_TEST_LONG=yes cargo nextest run --locked --workspace --profile long -E '
       (binary(programs) & test(/^(durability::|migrator::a_killed|migrator::traffic|mtls::rotation|clients::a_fuzzer)/))
-      | (binary(http) & test(/^cuts::/))
-      | (binary(store) & test(/^events::each_reader/))
+      | (binary(http) & test(/^(cuts::|guesses::answers)/))
+      | (binary(store) & test(/^(events::each_reader|connections::s3d)/))
       | (package(brownie-backup-worker) & test(/^(kills|outages)::/))'
     exit ;;
   --failover)

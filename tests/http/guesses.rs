@@ -1,8 +1,10 @@
 //! Guesses at passwords: so many an hour at one account, from wherever; and its owner comes in.
 
-use anyhow::{Result, bail};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail, ensure};
 use futures_util::future::join_all;
-use harness::{Answer, Client, Here, InProcess};
+use harness::{Answer, Client, Here, InProcess, is_long};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -237,5 +239,60 @@ async fn the_password_so_far_is_guessed_at_as_often() -> Result<()> {
         answered += usize::from(status == 422);
     }
     assert_eq!(answered, 6);
+    Ok(())
+}
+
+/// How often an answer of the first kind took longer than one of the second: a half, if their times tell nothing (the
+/// area under the ROC curve).
+#[expect(clippy::cast_precision_loss, reason = "a few millions")]
+fn area(first: &[Duration], second: &[Duration]) -> f64 {
+    let above: usize =
+        first.iter().map(|one| second.iter().filter(|other| one > *other).count()).sum();
+    above as f64 / (first.len() * second.len()) as f64
+}
+
+/// Whether an account exists, and whether a password is right in another organization, is told by neither answers nor
+/// times. A thousand of each kind in a long run, by turns. The control: an answer that hashes nothing is told apart.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_and_times_tell_nothing() -> Result<()> {
+    let (rounds, bound) = if is_long() { (1_000, 0.05) } else { (40, 0.3) };
+    let open = Servers::start(&[("METADATA_LOGIN_GUESSES", "0")]).await?;
+    let client = open.here.service.client();
+    let elsewhere = json!({
+        "email": "founder@else.example", "password": "horse of another place", "username": "other",
+        "organization_name": "Else", "organization_slug": "else", "team_name": "One",
+    });
+    ensure!(client.post("/api/v1/auth/signup", &elsewhere).await?.status == 201);
+    let kinds = [
+        json!({"email": OWNER, "password": "wrong horse of some length", "organization": "acme"}),
+        json!({"email": "nobody@acme.example", "password": "wrong horse of some length", "organization": "acme"}),
+        json!({"email": "founder@else.example", "password": "horse of another place", "organization": "acme"}),
+    ];
+    let (mut times, mut said) = (vec![Vec::new(); kinds.len() + 1], Vec::new());
+    for round in 0..rounds {
+        for place in 0..kinds.len() {
+            // Each of them is as often after each of the others.
+            let kind = (place + round) % kinds.len();
+            let began = Instant::now();
+            let answer = client.post("/api/v1/auth/login", &kinds[kind]).await?;
+            times[kind].push(began.elapsed());
+            said.push((
+                answer.status,
+                answer.text("code").to_owned(),
+                answer.text("detail").to_owned(),
+            ));
+        }
+        let began = Instant::now();
+        client.post("/api/v1/auth/login", &json!({"email": "no mailbox", "password": "x"})).await?;
+        times[kinds.len()].push(began.elapsed());
+    }
+    ensure!(said[0].0 == 401 && said.iter().all(|answer| *answer == said[0]), "{:?}", said[0]);
+    for (one, other) in [(0, 1), (0, 2), (1, 2)] {
+        let area = area(&times[one], &times[other]);
+        println!("kinds {one} and {other}: {area:.3}");
+        ensure!((area - 0.5).abs() <= bound, "kinds {one} and {other}: {area}");
+    }
+    let control = area(&times[0], &times[kinds.len()]);
+    ensure!(control > 0.9, "the control: {control}");
     Ok(())
 }

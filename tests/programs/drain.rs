@@ -76,3 +76,42 @@ async fn m16_readiness_says_no_before_requests_are_refused() -> Result<()> {
     assert!(told.elapsed() > Duration::from_secs(3), "{:?}", told.elapsed());
     Ok(())
 }
+
+/// FAULTS M-18: a connection without a request is kept as long as the setting says, which is longer than a balancer
+/// in front keeps its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn m18_a_connection_is_kept_as_long_as_is_said() -> Result<()> {
+    let database = Postgres::shared().database();
+    let mut kept = Vec::new();
+    for seconds in ["1", "9"] {
+        let settings = [("METADATA_KEEP_ALIVE", seconds)];
+        let service = Service::server_with(database.url(), &settings).await?;
+        let stream = TcpStream::connect(service.base().trim_start_matches("http://")).await?;
+        kept.push((service, stream));
+    }
+    for (_, stream) in &mut kept {
+        assert!(ask_on(stream).await?);
+    }
+    let asked = Instant::now();
+    let closed = timeout(Duration::from_secs(8), kept[0].1.read(&mut [0])).await??;
+    assert_eq!(closed, 0, "the first is closed");
+    // The HTTP server's clock ticks twice a second.
+    assert!(asked.elapsed() >= Duration::from_millis(400), "{:?}", asked.elapsed());
+    assert!(ask_on(&mut kept[1].1).await?, "the other is kept");
+    Ok(())
+}
+
+/// Asks on a connection, reads the whole answer, and tells whether it is one.
+async fn ask_on(stream: &mut TcpStream) -> Result<bool> {
+    stream.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").await?;
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"}") {
+        let mut piece = [0; 1024];
+        let read = timeout(Duration::from_secs(5), stream.read(&mut piece)).await??;
+        if read == 0 {
+            return Ok(false);
+        }
+        answer.extend_from_slice(&piece[..read]);
+    }
+    Ok(answer.starts_with(b"HTTP/1.1 200"))
+}

@@ -24,4 +24,5 @@ mod migrator;
 mod monitoring;
 mod mtls;
 mod operations;
+mod paused;
 mod pooler;

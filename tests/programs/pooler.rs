@@ -28,6 +28,29 @@ async fn a_pooler_that_mixes_up_statements_is_refused() {
     }
 }
 
+/// The lock that keeps migrators apart belongs to a session: through a pooler that shares sessions nothing is changed,
+/// and it is said what to name instead.
+#[tokio::test]
+async fn a_migrator_changes_nothing_through_a_pooler_that_shares_sessions() {
+    let database = Postgres::shared().database();
+    for (version, prepared) in [("1.18", None), ("1.24", Some(200))] {
+        let pooler = in_front(version, PoolMode::Transaction, prepared);
+        let url = database.url_via(pooler.port());
+        for command in [&["up"][..], &["partitions", "create"], &["purge", "--older-than", "30d"]] {
+            let output = run(
+                "brownie-migrator",
+                &[&["--wait", "5"], command].concat(),
+                &[("DATABASE_URL", &url)],
+            )
+            .unwrap();
+            let message = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(1), "{version} {command:?}: {message}");
+            assert!(message.contains("a pooler in transaction mode"), "{message}");
+            assert!(message.contains("name the server itself"), "{message}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn doctor_says_for_whom_a_pooler_is_good() {
     let database = Postgres::shared().database();

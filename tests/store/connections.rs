@@ -14,7 +14,7 @@ use std::{
 use brownie_domain::Change;
 use brownie_persistence::{Error, OrgTx, PoolOptions, Store, TeamPatch};
 use futures_util::future::join_all;
-use harness::{Founded, PATIENCE, PgBouncer, PoolMode, Postgres, new_team, until};
+use harness::{Founded, PATIENCE, PgBouncer, PoolMode, Postgres, is_long, new_team, until};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Mutex,
@@ -99,7 +99,10 @@ async fn s3d_a_pooler_is_recognized_on_each_connection() {
     let database = Postgres::shared().database();
     let founding = harness::open(database.url());
     let orgs = [Founded::new(&founding, "left").await, Founded::new(&founding, "right").await];
-    for (version, prepared, is_good) in [("1.24", Some(200), true), ("1.18", None, false)] {
+    // How often it is started, and what is read each time.
+    let (starts, reads) = if is_long() { (25, 10_000) } else { (1, 1_000) };
+    let kinds = [("1.24", Some(200), true), ("1.18", None, false)];
+    for (version, prepared, is_good) in kinds.into_iter().cycle().take(2 * starts) {
         let postgres = Postgres::shared();
         let pooler = PgBouncer::start(version, postgres, PoolMode::Transaction, prepared).unwrap();
         let port = balancer(postgres.port(), pooler.port(), 2).await;
@@ -108,7 +111,7 @@ async fn s3d_a_pooler_is_recognized_on_each_connection() {
             let org = &orgs[number % 2];
             store.org(&org.ctx).teams().get(org.team_id).await
         };
-        let answers = join_all((0..1000).map(ask)).await;
+        let answers = join_all((0..reads).map(ask)).await;
         let refused = answers.iter().filter(|answer| answer.is_err()).count();
         for answer in answers {
             match answer {

@@ -2,10 +2,11 @@
 
 use brownie_config::{CertSettings, DatabaseSettings, LogSettings, Reader, Secret};
 use brownie_doctor::{Check, DATABASE, Finding, How, Keepers, Report, SCHEMA, Wanted, opened};
-use brownie_domain::RequestId;
 use brownie_logging::chain;
 use brownie_migration::{check, drift};
-use brownie_persistence::{Error, PoolOptions, Store, SystemContext, Tls};
+use brownie_persistence::Tls;
+
+use crate::pooler;
 
 const PROGRAM: &str = "brownie-migrator";
 const POOLER: &str = "database.pooler";
@@ -36,7 +37,7 @@ fn checks(database: &DatabaseSettings, certs: &CertSettings) -> Vec<Check> {
     vec![
         certificates,
         brownie_doctor::database(wanted),
-        pooler(url.clone(), keepers.clone()),
+        in_between(url.clone(), keepers.clone()),
         rights(url.clone(), keepers.clone()),
         brownie_doctor::schema(url.clone(), keepers.clone()),
         drifted(url.clone(), keepers),
@@ -44,7 +45,7 @@ fn checks(database: &DatabaseSettings, certs: &CertSettings) -> Vec<Check> {
 }
 
 /// Whether a pooler is in between, which would share the lock that keeps migrators apart.
-fn pooler(url: Secret, keepers: Keepers) -> Check {
+fn in_between(url: Secret, keepers: Keepers) -> Check {
     Check::new(&[POOLER], move |progress| async move {
         progress.at("asking who is in between");
         let tls = keepers.keeper().map(|keeper| {
@@ -53,16 +54,10 @@ fn pooler(url: Secret, keepers: Keepers) -> Check {
                 (current.generation(), current.connector().clone())
             })
         });
-        let options = PoolOptions { tls, max_connections: 1, ..PoolOptions::new(url.expose()) };
-        let nobody = SystemContext::for_visitor(RequestId::from_uuid(uuid::Uuid::nil()));
-        let footing = match Store::new(&options) {
-            Ok(store) => store.system(&nobody).footing().await,
-            Err(error) => Err(error),
-        };
         let remedy = "name the server itself in DATABASE_URL or DB_HOST";
-        vec![match footing {
-            Ok(footing) if !footing.pooled => Finding::ok(POOLER, "none in transaction mode"),
-            Ok(_) | Err(Error::Settings(_)) => Finding::failed(
+        vec![match pooler::is_between(url.expose(), tls).await {
+            Ok(false) => Finding::ok(POOLER, "none in transaction mode"),
+            Ok(true) => Finding::failed(
                 POOLER,
                 "one in transaction mode is in between: the lock that keeps migrators apart would be shared",
                 remedy,

@@ -12,6 +12,7 @@ mod migrate;
 mod new;
 mod organization;
 mod partitions;
+mod pooler;
 mod progress;
 mod purge;
 mod rows;
@@ -187,6 +188,17 @@ impl Settings {
 
 /// Does what needs a database.
 async fn on(command: Command, database: &Database, json: bool) -> anyhow::Result<ExitCode> {
+    let takes_the_lock = matches!(
+        command,
+        Command::Adopt(_)
+            | Command::Up(_)
+            | Command::Down(_)
+            | Command::Partitions(_)
+            | Command::Purge(_)
+    );
+    if takes_the_lock {
+        pooler::refuse(database).await?;
+    }
     match command {
         Command::Adopt(adopt) => adopt.run(database, json).await,
         Command::Up(up) => up.run(database, json).await,

@@ -204,7 +204,10 @@ async fn months_are_made_ahead_and_dropped_when_they_are_old() {
             WHERE inhparent = 'outbox'::regclass ORDER BY 1";
         client.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
     };
-    assert_eq!(months().await.len(), 5, "this month, three to come, and the default");
+    // The template may be of the month before.
+    assert!(migrate(database.admin_url(), &["partitions", "create"]).status.success());
+    let ahead = months().await.len();
+    assert!(ahead == 5 || ahead == 6, "this month, three to come, and the default: {ahead}");
 
     // A month that was forgotten: its events are in the default partition, and move.
     client
@@ -228,14 +231,14 @@ async fn months_are_made_ahead_and_dropped_when_they_are_old() {
     let detach = ["partitions", "detach", "outbox", "--older-than", "90d", "--json"];
     let dry = migrate(database.admin_url(), &[&detach[..], &["--dry-run"]].concat());
     assert!(stdout(&dry).contains("outbox_2026_01"), "{}", stderr(&dry));
-    assert_eq!(months().await.len(), 6, "a dry run detaches nothing");
+    assert_eq!(months().await.len(), ahead + 1, "a dry run detaches nothing");
     let detached = migrate(database.admin_url(), &detach);
     assert!(
         stdout(&detached).contains(r#""detached":["outbox_2026_01"]"#),
         "{}",
         stdout(&detached)
     );
-    assert_eq!(months().await.len(), 5);
+    assert_eq!(months().await.len(), ahead);
     assert_eq!(text("SELECT count(*)::text FROM outbox_2026_01").await, "1");
     let drift = migrate(database.admin_url(), &["drift"]);
     assert!(stdout(&drift).contains("outbox_2026_01"), "{}", stdout(&drift));
@@ -256,10 +259,10 @@ async fn months_are_made_ahead_and_dropped_when_they_are_old() {
     let old = serde_json::json!(["outbox_2026_01"]);
     let dry = purge(&["--events-older-than", "90d", "--dry-run"]);
     assert_eq!(dry["partitions_dropped"], old, "{dry}");
-    assert_eq!(months().await.len(), 6, "a dry run drops nothing");
+    assert_eq!(months().await.len(), ahead + 1, "a dry run drops nothing");
     assert_eq!(purge(&[])["partitions_dropped"], serde_json::json!([]), "nobody asked to");
     assert_eq!(purge(&["--events-older-than", "90d"])["partitions_dropped"], old);
-    assert_eq!(months().await.len(), 5);
+    assert_eq!(months().await.len(), ahead);
 
     for bad in
         [&["purge"][..], &["purge", "--older-than", "soon"], &["purge", "--older-than", "-1d"]]
