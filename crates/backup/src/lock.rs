@@ -1,12 +1,18 @@
 //! One at a time, on whatever machines: advisory locks (PostgreSQL manual, section 13.3.5), which go
 //! with the connection of whoever holds them, however that ends.
 
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
 use tokio_postgres::Client;
 
 use crate::{
     Dial, Error, Result,
     server::{Settle, find_pooler, settle},
 };
+
+/// How long a lock may be held by a connection that has ended.
+const LEAVING: Duration = Duration::from_millis(1500);
 
 /// What is done one at a time. A lock counts in the database in which it is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +47,7 @@ pub(crate) struct Lock {
 }
 
 impl Lock {
-    /// Takes a lock, if nobody has it.
+    /// Takes a lock, if nobody has it, or whoever has it is just leaving.
     ///
     /// # Errors
     /// [`Error::Busy`], [`Error::Pooler`], and what dialling says.
@@ -56,9 +62,7 @@ impl Lock {
             client
         };
         settle(&client, Settle::Session).await?;
-        if !ask(&client, "SELECT pg_try_advisory_lock($1)", work).await? {
-            return Err(Error::Busy { what: work.name() });
-        }
+        take(&client, "SELECT pg_try_advisory_lock($1)", work).await?;
         Ok(Self { client })
     }
 
@@ -70,11 +74,20 @@ impl Lock {
 
 /// Takes a lock until the end of a connection's transaction, if nobody has it.
 pub(crate) async fn take_in_transaction(client: &Client, work: Work) -> Result<()> {
-    if ask(client, "SELECT pg_try_advisory_xact_lock($1)", work).await? {
-        Ok(())
-    } else {
-        Err(Error::Busy { what: work.name() })
+    take(client, "SELECT pg_try_advisory_xact_lock($1)", work).await
+}
+
+/// Tries for a moment: the server may not have noticed yet that the connection of the command before is gone.
+async fn take(client: &Client, sql: &str, work: Work) -> Result<()> {
+    let deadline = Instant::now() + LEAVING;
+    while !ask(client, sql, work).await? {
+        if Instant::now() >= deadline {
+            return Err(Error::Busy { what: work.name() });
+        }
+        #[expect(clippy::disallowed_methods, reason = "nobody says when a server has noticed")]
+        sleep(Duration::from_millis(50)).await;
     }
+    Ok(())
 }
 
 async fn ask(client: &Client, sql: &str, work: Work) -> Result<bool> {
