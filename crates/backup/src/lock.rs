@@ -62,7 +62,15 @@ impl Lock {
             client
         };
         settle(&client, Settle::Session).await?;
-        take(&client, "SELECT pg_try_advisory_lock($1)", work).await?;
+        // The server may not have noticed yet that the connection of the command before is gone.
+        let deadline = Instant::now() + LEAVING;
+        while !ask(&client, "SELECT pg_try_advisory_lock($1)", work).await? {
+            if Instant::now() >= deadline {
+                return Err(Error::Busy { what: work.name() });
+            }
+            #[expect(clippy::disallowed_methods, reason = "nobody says when a server has noticed")]
+            sleep(Duration::from_millis(50)).await;
+        }
         Ok(Self { client })
     }
 
@@ -74,20 +82,11 @@ impl Lock {
 
 /// Takes a lock until the end of a connection's transaction, if nobody has it.
 pub(crate) async fn take_in_transaction(client: &Client, work: Work) -> Result<()> {
-    take(client, "SELECT pg_try_advisory_xact_lock($1)", work).await
-}
-
-/// Tries for a moment: the server may not have noticed yet that the connection of the command before is gone.
-async fn take(client: &Client, sql: &str, work: Work) -> Result<()> {
-    let deadline = Instant::now() + LEAVING;
-    while !ask(client, sql, work).await? {
-        if Instant::now() >= deadline {
-            return Err(Error::Busy { what: work.name() });
-        }
-        #[expect(clippy::disallowed_methods, reason = "nobody says when a server has noticed")]
-        sleep(Duration::from_millis(50)).await;
+    if ask(client, "SELECT pg_try_advisory_xact_lock($1)", work).await? {
+        Ok(())
+    } else {
+        Err(Error::Busy { what: work.name() })
     }
-    Ok(())
 }
 
 async fn ask(client: &Client, sql: &str, work: Work) -> Result<bool> {
