@@ -98,7 +98,12 @@ async fn s3b_a_standby_is_refused_and_a_promoted_one_is_taken() {
     .await;
     assert!(write(&service, "refused").await.is_err());
 
-    // When it is promoted.
+    // When it is promoted, having what was written: replication is not synchronous here.
+    until("the standby has what was written", PATIENCE, async || {
+        let sql = "SELECT count(*) FROM teams WHERE slug = 'before'";
+        admin.query_one(sql, &[]).await.is_ok_and(|row| row.get::<_, i64>(0) == 1)
+    })
+    .await;
     primary.crash().unwrap();
     admin.query_one("SELECT pg_promote()", &[]).await.unwrap();
     let promoted = Instant::now();
