@@ -1,6 +1,6 @@
 //! A cluster of ours and its standby, which let everybody in.
 
-use std::{fs, os::unix::fs::chown, process::Command};
+use std::{fs, io::Write, os::unix::fs::chown, process::Command};
 
 use anyhow::{Context, Result, bail};
 
@@ -38,6 +38,14 @@ impl Postgres {
             drop(fs::remove_dir_all(&dir));
             bail!("pg_basebackup: {}", String::from_utf8_lossy(&output.stderr));
         }
+        // What -R writes names options of this release's libpq, and the server may load the machine's, which is older.
+        let primary = format!(
+            "primary_conninfo = 'user=postgres host={} port={}'\n",
+            self.dir.display(),
+            self.port
+        );
+        let settings = dir.join("data/postgresql.auto.conf");
+        fs::OpenOptions::new().append(true).open(settings)?.write_all(primary.as_bytes())?;
         let port = crate::free_port()?;
         let keeper = Some(keep(&self.bin, &dir, port, self.settings, owner, None)?);
         let postgres = Self { bin: self.bin.clone(), dir, port, settings: self.settings, keeper };
